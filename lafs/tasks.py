@@ -1,0 +1,223 @@
+"""Waiting for several things at once: the few verbs that `async def` code needs on top of Twisted's Deferred.
+
+Every verb here cancels what it started when it is itself cancelled, so that a closed browser tab ends its download
+down to the last question in flight. The clock is always passed in.
+"""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Generic, TypeVar, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from lafs.errors import TimedOut
+
+T = TypeVar("T")
+
+
+def spawn(work: Awaitable[T]) -> Deferred[T]:
+    """Start `work` now, and return the Deferred of its result. Cancelling that Deferred cancels the work."""
+    if isinstance(work, Deferred):
+        return work
+    return Deferred.fromCoroutine(cast("Coroutine[Deferred[Any], Any, T]", work))
+
+
+def forget(work: Awaitable[object]) -> Deferred[None]:
+    """Start `work` whose result and failure interest nobody (a best-effort abort, a report)."""
+    return spawn(work).addCallbacks(lambda _: None, lambda _: None)
+
+
+async def settle(works: Iterable[Awaitable[T]]) -> list[T | Failure]:
+    """Run `works` together and wait for all: results or Failures, in order. Never raises but when cancelled."""
+    running = [spawn(work) for work in works]
+    left = len(running)
+    outcomes: list[Any] = [None] * left
+    done: Deferred[None] = Deferred(lambda _: [each.cancel() for each in running])
+    if not running:
+        return outcomes
+
+    def finish(outcome: T | Failure, index: int) -> None:
+        nonlocal left
+        outcomes[index] = outcome
+        left -= 1
+        if not left and not done.called:
+            done.callback(None)
+
+    for index, each in enumerate(running):
+        each.addBoth(finish, index)
+    await done
+    return outcomes
+
+
+async def gather(works: Iterable[Awaitable[T]]) -> list[T]:
+    """Run `works` together: all results, in order. The first failure cancels the others and is raised."""
+    running = [spawn(work) for work in works]
+    left = len(running)
+    results: list[Any] = [None] * left
+    done: Deferred[None] = Deferred(lambda _: [each.cancel() for each in running])
+    if not running:
+        return results
+
+    def succeed(result: T, index: int) -> None:
+        nonlocal left
+        results[index] = result
+        left -= 1
+        if not left and not done.called:
+            done.callback(None)
+
+    def fail(failure: Failure) -> None:
+        if not done.called:
+            done.errback(failure)
+            for other in running:
+                other.cancel()
+
+    for index, each in enumerate(running):
+        each.addCallbacks(succeed, fail, callbackArgs=(index,))
+    await done
+    return results
+
+
+async def within(seconds: float, clock: IReactorTime, work: Awaitable[T]) -> T:
+    """The result of `work`, if it comes within `seconds`; else `work` is cancelled and `TimedOut` raised."""
+    running = spawn(work)
+    expired = False
+
+    def expire() -> None:
+        nonlocal expired
+        expired = True
+        running.cancel()
+
+    timer = clock.callLater(seconds, expire)
+    try:
+        return await running
+    except CancelledError:
+        if expired:
+            raise TimedOut(f"no answer within {seconds:g} seconds") from None
+        raise
+    finally:
+        if timer.active():
+            timer.cancel()
+
+
+async def sleep(seconds: float, clock: IReactorTime) -> None:
+    """Wait `seconds` on `clock`."""
+    awake: Deferred[None] = Deferred(lambda _: timer.cancel())
+    timer = clock.callLater(seconds, awake.callback, None)
+    await awake
+
+
+class Mailbox(Generic[T]):
+    """Letters from many senders to one reader, in order of arrival; sending never waits.
+
+    The reader of a mailbox is the one place where a piece of concurrent work makes its decisions: answers, failures and
+    timers all post a letter, and the loop that reads them owns the state, so nothing needs a lock.
+    """
+
+    def __init__(self) -> None:
+        self._letters: deque[T] = deque()
+        self._reader: Deferred[T] | None = None
+
+    def post(self, letter: T) -> None:
+        """Leave `letter`; wakes the reader if it waits."""
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            reader.callback(letter)
+        else:
+            self._letters.append(letter)
+
+    def __len__(self) -> int:
+        return len(self._letters)
+
+    async def take(self) -> T:
+        """The next letter; waits for one. Only one reader may wait at a time."""
+        if self._letters:
+            return self._letters.popleft()
+        assert self._reader is None, "a mailbox has one reader"
+        waiting: Deferred[T] = Deferred(self._forget_reader)
+        self._reader = waiting
+        return await waiting
+
+    def _forget_reader(self, _: object) -> None:
+        self._reader = None
+
+
+class Window:
+    """A bounded number of units (bytes, jobs) in flight. Takers wait in order of arrival.
+
+    A request larger than the whole window is let through when the window is empty, so it can never deadlock.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.in_flight = 0
+        self._waiting: deque[tuple[int, Deferred[None]]] = deque()
+
+    async def take(self, units: int = 1) -> None:
+        """Wait until `units` fit, and count them as in flight."""
+        if not self._waiting and self._fits(units):
+            self.in_flight += units
+            return
+        turn: Deferred[None] = Deferred(self._forget)
+        self._waiting.append((units, turn))
+        await turn
+
+    def give_back(self, units: int = 1) -> None:
+        """End the flight of `units`; lets in as many waiters as now fit."""
+        self.in_flight -= units
+        self._admit()
+
+    def _fits(self, units: int) -> bool:
+        return self.in_flight == 0 or self.in_flight + units <= self.size
+
+    def _admit(self) -> None:
+        while self._waiting and self._fits(self._waiting[0][0]):
+            units, turn = self._waiting.popleft()
+            self.in_flight += units
+            turn.callback(None)
+
+    def _forget(self, turn: Deferred[None]) -> None:
+        self._waiting = deque(entry for entry in self._waiting if entry[1] is not turn)
+        # The one that left may have been blocking smaller ones behind it; let them in once its cancellation is through.
+        self._admit()
+
+
+class Lane:
+    """Pieces of work done strictly one after the other, in the order they were submitted, even if one fails."""
+
+    def __init__(self) -> None:
+        self._tail: Deferred[None] | None = None
+
+    def submit(self, work: Callable[[], Awaitable[T]]) -> Deferred[T]:
+        """Run `work()` once everything submitted before is finished. Returns the Deferred of its result."""
+        before, self._tail = self._tail, None
+        finished: Deferred[None] = Deferred()
+        self._tail = finished
+
+        async def take_turn() -> T:
+            try:
+                if before is not None and not before.called:
+                    await _shielded(before)
+                return await work()
+            finally:
+                if before is not None and not before.called:
+                    # Cancelled while waiting: the next in line must still wait for those before.
+                    before.addCallback(finished.callback)
+                else:
+                    finished.callback(None)
+
+        return spawn(take_turn())
+
+
+def _shielded(deferred: Deferred[None]) -> Deferred[None]:
+    """A Deferred that fires with `deferred` but whose cancellation leaves it alone."""
+    copy: Deferred[None] = Deferred(lambda _: None)
+
+    def fire(result: None) -> None:
+        if not copy.called:
+            copy.callback(None)
+
+    deferred.addCallback(fire)
+    return copy
