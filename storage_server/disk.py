@@ -1,12 +1,12 @@
 """Every effect a storage server has on its file system, as small synchronous verbs.
 
-The store performs all its disk work through a `Disk`, so that the same code runs on a real one (`RealDisk`) and on one that
-tears writes, forgets what was not synced and crashes between any two verbs (the simulation). Called from worker threads;
-one `DiskFile` is used by one thread at a time.
+The store performs all its disk work through a `Disk`, so that the same code runs on a real one (`RealDisk`) and on one
+that tears writes, forgets what was not synced and crashes between any two verbs (the simulation). Called from worker
+threads; one `DiskFile` is used by one thread at a time.
 
 What survives a crash (the model every caller relies on, and a simulated disk must not be kinder than this): contents and
-size of a file are durable after its `sync`; its name in a directory (a creation, a rename, a removal) after `sync_directory`
-of that directory. Anything else may or may not survive, whole or in part, in any order.
+size of a file are durable after its `sync`; its name in a directory (a creation, a rename, a removal) after
+`sync_directory` of that directory. Anything else may or may not survive, whole or in part, in any order.
 Spec: 05 §1; design, rule 6.
 """
 from __future__ import annotations
