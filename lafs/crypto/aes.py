@@ -1,0 +1,33 @@
+"""AES in counter mode: the one cipher of all contents. Nothing is authenticated here; hashes and signatures do that. Spec: 01 §7.
+
+The counter starts at 0 and counts 16-byte blocks of the whole stream, so any range can be processed by itself.
+"""
+from __future__ import annotations
+
+from Crypto.Cipher import AES
+
+from lafs.crypto.hashes import Bytes
+
+BLOCK_SIZE = 16
+
+
+class CtrStream:
+    """En- or decrypts (the same thing) consecutive bytes of one stream, from byte `offset` on.
+
+    `key` is 16 bytes (32 work). One thread at a time; large calls let other threads run.
+    """
+
+    def __init__(self, key: bytes, offset: int = 0) -> None:
+        blocks, rest = divmod(offset, BLOCK_SIZE)
+        self._cipher = AES.new(key, AES.MODE_CTR, nonce=b"", initial_value=blocks)
+        if rest:
+            self._cipher.encrypt(bytes(rest))
+
+    def process(self, data: Bytes) -> bytes:
+        """`data` XORed with the next bytes of key stream."""
+        return self._cipher.encrypt(data)
+
+
+def ctr(key: bytes, data: Bytes, offset: int = 0) -> bytes:
+    """En- or decrypt `data`, which lies at byte `offset` of its stream."""
+    return CtrStream(key, offset).process(data)
