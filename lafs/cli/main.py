@@ -1,0 +1,46 @@
+"""The `lafs` command: global options, and the table of commands. Installed as the console script. Spec: 08 §1.
+
+A command's code is imported when that command runs, never before: `lafs get` must not pay for Twisted.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lafs import __version__
+from lafs.cli.commands import Lazy, LazyGroup
+from lafs.cli.invocation import Invocation
+
+COMMANDS = {
+    "up": Lazy("lafs.cli.nodes:up", "Start a grid of one machine: no configuration.", "Nodes"),
+    "run": Lazy("lafs.cli.nodes:run", "Run the node in a node directory, in the foreground.", "Nodes"),
+    "create-node": Lazy("lafs.cli.nodes:create_node", "Create a node that stores shares for others.", "Nodes"),
+    "create-client": Lazy("lafs.cli.nodes:create_client", "Create a node that only uses the grid.", "Nodes"),
+    "create-introducer": Lazy("lafs.cli.nodes:create_introducer", "Create an introducer.", "Nodes"),
+    "put": Lazy("lafs.cli.files:put", "Store a file on the grid and print its capability.", "Files"),
+    "get": Lazy("lafs.cli.files:get", "Fetch a file from the grid.", "Files"),
+    "status": Lazy("lafs.cli.status:status", "Show what the node is connected to and what it is doing.", "Care"),
+    "completion": Lazy("lafs.cli.completion:completion", "Print a completion script for your shell.", "Care"),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "-d", "--node-directory", metavar="DIR", type=click.Path(path_type=Path),
+    help="The node directory to use. Default: ~/.lafs if it exists, else ~/.tahoe.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
+@click.version_option(__version__, "-V", "--version", "--version-and-path", message=f"lafs/{__version__}")
+@click.pass_context
+def main(context: click.Context, node_directory: Path | None, quiet: bool) -> None:
+    """Store files on a grid of servers that cannot read them.
+
+    A capability ("cap", URI:...) is printed for everything stored. Whoever holds it can read the file; nobody else can.
+    """
+    directory = None if node_directory is None else node_directory.expanduser()
+    context.obj = Invocation(directory, quiet)
