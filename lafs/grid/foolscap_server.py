@@ -1,0 +1,273 @@
+"""A storage server at the other end of a Foolscap connection, as a `StorageServer`.
+
+Made by the connector for every connection; called by uploads, downloads and everything else that needs a server, so
+what it adds to a bare remote call is kept small. Calls leave in the order in which they are started, and the server
+carries them out in that order: `spawn(writer.write(...))` twice and `spawn(writer.close())` take one round trip.
+Answers are held against what was asked before they are buffered, so that a lying server cannot fill the memory.
+
+No call but `version` gives up by itself: how long a server may take is for the one who asks to say (`tasks.within`).
+Spec: 05 §11.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from foolscap.api import DeadReferenceError, DictOf, ListOf, Referenceable, RemoteException, TupleOf, Violation
+from foolscap.constraint import ByteStringConstraint
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IReactorTime
+
+from lafs import errors
+from lafs.crypto.storage_index import StorageIndex
+from lafs.interfaces import (
+    Allocation,
+    ByteRange,
+    Bytes,
+    LeaseSecrets,
+    ServerVersion,
+    ShareKind,
+    ShareReader,
+    SlotSecrets,
+    SlotWrite,
+)
+from lafs.protocol import storage_version
+from lafs.protocol.remote_interfaces import INTEGER, LARGEST_BYTES, LARGEST_REASON, MOST_SHARES
+from lafs.tasks import within
+
+VERSION_TIMEOUT: Final = 30.0
+"""Seconds that a server has to say who it is, once connected."""
+
+CANARY: Final = Referenceable()
+"""Shown with every allocation; the server aborts our open writers when the connection is lost. Spec: 05 §11.4."""
+
+ERRORS_BY_REMOTE_NAME: Final[Mapping[str, type[errors.ServerError]]] = {
+    "BadWriteEnablerError": errors.BadWriteEnabler,
+    "ConflictingWriteError": errors.ConflictingWrite,
+    "DataTooLargeError": errors.DataTooLarge,
+    "NoSpace": errors.NoSpace,
+    "UnknownImmutableContainerVersionError": errors.CorruptContainer,
+    "UnknownMutableContainerVersionError": errors.CorruptContainer,
+    "UnknownContainerVersionError": errors.CorruptContainer,
+}
+"""By the last part of the dotted name of the remote exception, all that tells one from another. Spec: 05 §11.5."""
+
+FORGIVEN_BY_ADD_LEASE: Final = frozenset({"KeyError", "IndexError", "NameError"})
+"""What servers of old raise when there is no share to lease."""
+
+LOST: Final = (DeadReferenceError, ConnectionDone, ConnectionLost, ConnectionAborted)
+
+
+class FoolscapServer:
+    """Implements `lafs.interfaces.StorageServer` on a RemoteReference to a storage server.
+
+    `name` is put into messages of errors: eight characters of the server id.
+    """
+
+    def __init__(self, remote: Any, clock: IReactorTime, name: str = "server") -> None:
+        self._remote = remote
+        self._clock = clock
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<FoolscapServer {self._name}>"
+
+    async def version(self) -> ServerVersion:
+        """Raises TimedOut besides what all methods raise."""
+        answer = await within(VERSION_TIMEOUT, self._clock, self._call("get_version"))
+        return storage_version.parse(answer)
+
+    async def allocate_shares(
+        self, storage_index: StorageIndex, share_numbers: frozenset[int], size: int, secrets: LeaseSecrets
+    ) -> Allocation:
+        # A plain set: the peer drops the connection when it is sent a frozenset.
+        existing, writers = await self._call(
+            "allocate_buckets", storage_index.raw, secrets.renew, secrets.cancel, set(share_numbers), size, CANARY
+        )
+        return Allocation(
+            existing=frozenset(number for number in existing if _is_share_number(number)),
+            writers={
+                number: FoolscapWriter(writer, self._name)
+                for number, writer in writers.items()
+                if number in share_numbers
+            },
+        )
+
+    async def list_shares(self, storage_index: StorageIndex) -> Mapping[int, ShareReader]:
+        readers = await self._call("get_buckets", storage_index.raw)
+        return {
+            number: FoolscapReader(reader, self._name)
+            for number, reader in readers.items()
+            if _is_share_number(number)
+        }
+
+    async def add_lease(self, storage_index: StorageIndex, secrets: LeaseSecrets) -> None:
+        try:
+            await self._remote.callRemote("add_lease", storage_index.raw, secrets.renew, secrets.cancel)
+        except Exception as error:
+            if FORGIVEN_BY_ADD_LEASE.isdisjoint(_remote_names(error)):
+                raise translated(error, "add_lease", self._name, self._remote) from None
+
+    async def read_slot(
+        self, storage_index: StorageIndex, share_numbers: frozenset[int], ranges: Sequence[ByteRange]
+    ) -> Mapping[int, Sequence[bytes]]:
+        answer = await self._call(
+            "slot_readv",
+            storage_index.raw,
+            sorted(share_numbers),
+            [(each.offset, each.length) for each in ranges],
+            _resultConstraint=_read_data_within(ranges),
+        )
+        return self._checked(answer, ranges)
+
+    async def test_and_write_slot(
+        self,
+        storage_index: StorageIndex,
+        secrets: SlotSecrets,
+        writes: Mapping[int, SlotWrite],
+        ranges: Sequence[ByteRange],
+    ) -> tuple[bool, Mapping[int, Sequence[bytes]]]:
+        held, answer = await self._call(
+            "slot_testv_and_readv_and_writev",
+            storage_index.raw,
+            (secrets.write_enabler, secrets.lease.renew, secrets.lease.cancel),
+            {number: _packed(write) for number, write in writes.items()},
+            [(each.offset, each.length) for each in ranges],
+            _resultConstraint=TupleOf(bool, _read_data_within(ranges)),
+        )
+        return bool(held), self._checked(answer, ranges)
+
+    async def report_corruption(
+        self, kind: ShareKind, storage_index: StorageIndex, share_number: int, reason: str
+    ) -> None:
+        await self._call(
+            "advise_corrupt_share", kind.encode("ascii"), storage_index.raw, share_number, _short(reason)
+        )
+
+    async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await self._remote.callRemote(method, *arguments, **options)
+        except Exception as error:
+            raise translated(error, method, self._name, self._remote) from None
+
+    def _checked(self, answer: Mapping[int, list[bytes]], ranges: Sequence[ByteRange]) -> dict[int, list[bytes]]:
+        """`answer` without impossible share numbers. Raises ServerError if a share has other ranges than those asked."""
+        shares = {number: pieces for number, pieces in answer.items() if _is_share_number(number)}
+        for pieces in shares.values():
+            if len(pieces) != len(ranges) or any(
+                len(piece) > asked.length for piece, asked in zip(pieces, ranges, strict=True)
+            ):
+                raise errors.ServerError(f"server {self._name} answered a read with something else than was asked for")
+        return shares
+
+
+class FoolscapWriter:
+    """Implements `lafs.interfaces.ShareWriter` on a RemoteReference to a bucket writer."""
+
+    __slots__ = ("_name", "_remote")
+
+    def __init__(self, remote: Any, name: str) -> None:
+        self._remote = remote
+        self._name = name
+
+    async def write(self, offset: int, data: Bytes) -> None:
+        try:
+            await self._remote.callRemote("write", offset, data if type(data) is bytes else bytes(data))
+        except Exception as error:
+            raise translated(error, "write", self._name, self._remote) from None
+
+    async def close(self) -> None:
+        try:
+            await self._remote.callRemote("close")
+        except Exception as error:
+            raise translated(error, "close", self._name, self._remote) from None
+
+    async def abort(self) -> None:
+        try:
+            await self._remote.callRemote("abort")
+        except Exception as error:
+            raise translated(error, "abort", self._name, self._remote) from None
+
+
+class FoolscapReader:
+    """Implements `lafs.interfaces.ShareReader` on a RemoteReference to a bucket reader."""
+
+    __slots__ = ("_name", "_remote")
+
+    def __init__(self, remote: Any, name: str) -> None:
+        self._remote = remote
+        self._name = name
+
+    async def read(self, offset: int, length: int) -> bytes:
+        try:
+            data: bytes = await self._remote.callRemote(
+                "read", offset, length, _resultConstraint=_bytes_within(length)
+            )
+        except Exception as error:
+            raise translated(error, "read", self._name, self._remote) from None
+        return data
+
+    async def report_corruption(self, reason: str) -> None:
+        try:
+            await self._remote.callRemote("advise_corrupt_share", _short(reason))
+        except Exception as error:
+            raise translated(error, "report_corruption", self._name, self._remote) from None
+
+
+def translated(error: Exception, method: str, name: str, remote: Any) -> Exception:
+    """What to raise for `error`, raised by a remote call of `method`.
+
+    The server's own words are left out: they may hold its paths, or anything. Spec: 05 §11.5.
+    """
+    if isinstance(error, CancelledError | errors.LafsError):
+        return error
+    if isinstance(error, RemoteException):
+        names = _remote_names(error)
+        for each in names:
+            if each in ERRORS_BY_REMOTE_NAME:
+                return ERRORS_BY_REMOTE_NAME[each](f"server {name} refused {method}: {each}")
+        return errors.ServerError(f"server {name} failed in {method}: {names[0] if names else 'unknown error'}")
+    if isinstance(error, Violation):
+        return errors.ServerError(f"server {name} and this client disagree on the protocol of {method}")
+    if isinstance(error, LOST) or not remote.isConnected():
+        return errors.ServerGone(f"the connection to server {name} was lost during {method}")
+    return errors.ServerError(f"{method} on server {name} failed: {type(error).__name__}")
+
+
+def _remote_names(error: Exception) -> list[str]:
+    """The last parts of the names of the remote exception and its ancestors, nearest first, if names they are."""
+    if not isinstance(error, RemoteException):
+        return []
+    failure = error.failure
+    dotted = [failure.type, *failure.parents]
+    names = [each.rpartition(".")[2] for each in dotted if isinstance(each, str)]
+    return [each for each in names if each.isidentifier() and len(each) <= 80]
+
+
+def _is_share_number(number: int) -> bool:
+    return 0 <= number < MOST_SHARES
+
+
+def _short(reason: str) -> bytes:
+    return reason.encode("utf-8", "replace")[: min(LARGEST_REASON, 1000)]
+
+
+def _packed(write: SlotWrite) -> tuple[list[tuple[int, int, bytes, bytes]], list[tuple[int, bytes]], int | None]:
+    return (
+        [(test.offset, test.length, b"eq", test.specimen) for test in write.tests],
+        [(offset, data if type(data) is bytes else bytes(data)) for offset, data in write.writes],
+        write.new_length,
+    )
+
+
+@lru_cache(maxsize=256)
+def _bytes_within(length: int) -> ByteStringConstraint:
+    """At most `length` bytes: more are refused when their header is seen, before they are read."""
+    return ByteStringConstraint(maxLength=min(max(length, 1), LARGEST_BYTES))
+
+
+def _read_data_within(ranges: Sequence[ByteRange]) -> Any:
+    longest = max((each.length for each in ranges), default=0)
+    return DictOf(INTEGER, ListOf(_bytes_within(longest), maxLength=len(ranges)), maxKeys=MOST_SHARES)
