@@ -1,6 +1,7 @@
-"""AES in counter mode: the one cipher of all contents. Nothing is authenticated here; hashes and signatures do that. Spec: 01 §7.
+"""AES in counter mode: the one cipher of all contents. Spec: 01 §7.
 
-The counter starts at 0 and counts 16-byte blocks of the whole stream, so any range can be processed by itself.
+Nothing is authenticated here; hashes and signatures do that. The counter starts at 0 and counts 16-byte blocks of the
+whole stream, so any range can be processed by itself.
 """
 from __future__ import annotations
 

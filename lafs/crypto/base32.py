@@ -1,7 +1,7 @@
 """Bytes as lower-case base32 without padding: the alphabet of caps, keys, TubIDs and storage indexes. Spec: 01 §3.
 
-`decode` is strict and used inside caps, where two spellings of one value would be two caps. `decode_lax` forgives one spare bit, as
-keys and secrets written by other programs need it. Nothing that is written is ever written other than canonically.
+`decode` is strict and used inside caps, where two spellings of one value would be two caps. `decode_lax` forgives one
+spare bit, as keys and secrets written by other programs need it. Only canonical text is ever written.
 """
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two names a TLS certificate gives its holder. Used for TubIDs and for pinning HTTPS storage servers. Spec: 01 §6.9."""
+"""The two names a TLS certificate gives its holder: TubID, and pin of an HTTPS storage server. Spec: 01 §6.9."""
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode

@@ -1,7 +1,7 @@
 """How one key, secret, index or place follows from another. Pure; every function here is a line of spec chapter 01 §6.
 
-Uploaders use the convergent key, clients the lease secrets, mutable files the chain that starts at an RSA key, the broker the place of
-servers in a file's ring, and servers the stored form of secrets.
+Uploaders use the convergent key, clients the lease secrets, mutable files the chain that starts at an RSA key, the
+broker the place of servers in a file's ring, and servers the stored form of secrets.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SERVER_ID_PREFIX = "v0-"
 _SERVER_KEY_LENGTH = 52
 
 
-# --- immutable files: §6.2, §6.3 -------------------------------------------------------------------------------------------
+# --- immutable files: §6.2, §6.3 ------------------------------------------------------------------------------------
 
 
 def storage_index_of_read_key(read_key: bytes) -> StorageIndex:
@@ -50,7 +50,7 @@ class ConvergenceHasher:
         return self._hasher.digest()
 
 
-# --- leases: §6.4 ----------------------------------------------------------------------------------------------------------
+# --- leases: §6.4 ---------------------------------------------------------------------------------------------------
 
 
 def lease_secrets(lease_secret: bytes, storage_index: StorageIndex, lease_seed: bytes) -> tuple[bytes, bytes]:
@@ -72,7 +72,7 @@ def stored_lease_secret(secret: bytes) -> bytes:
     return blake2b(secret, digest_size=32).digest()
 
 
-# --- mutable files: §6.5 ---------------------------------------------------------------------------------------------------
+# --- mutable files: §6.5 --------------------------------------------------------------------------------------------
 
 
 def write_key_of_private_key(private_key_der: bytes) -> bytes:
@@ -108,7 +108,7 @@ def data_key(salt: bytes, read_key: bytes) -> bytes:
     return tagged_pair_hash(Tag.READ_KEY_TO_DATA_KEY, salt, read_key)
 
 
-# --- servers: §6.7, §6.9 ---------------------------------------------------------------------------------------------------
+# --- servers: §6.7, §6.9 --------------------------------------------------------------------------------------------
 
 
 def ring_position(storage_index: StorageIndex, permutation_seed: bytes) -> bytes:
@@ -129,7 +129,8 @@ def permutation_seed(server_id: str, announced: str | None) -> bytes:
 def default_permutation_seed(server_id: str) -> str:
     """What a new server announces as its "permutation-seed-base32".
 
-    Base32 of the text of its key, not of the key: a slip of the first implementation, which places every server of every grid.
+    Base32 of the text of its key, not of the key: a slip of the first implementation, by which every server of every
+    grid has its place.
     """
     return base32.encode(server_id.removeprefix(_SERVER_ID_PREFIX).encode("ascii"))
 

@@ -1,4 +1,7 @@
-"""The write caps of children, as the entries of a mutable directory keep them from those who may only read it. Spec: 01 §6.6, §6.8."""
+"""The write caps of children, as entries of a mutable directory keep them from those who may only read it.
+
+Spec: 01 §6.6, §6.8.
+"""
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -63,7 +66,7 @@ def _entry_key(salt: bytes, directory_write_key: bytes) -> bytes:
 
 
 def backup_directory_key(children: Iterable[tuple[str, bytes]]) -> str:
-    """The base32 name under which a backup remembers an immutable directory with these (name, cap) pairs, in any order."""
+    """The base32 name by which a backup remembers an immutable directory of these (name, cap) pairs, in any order."""
     pairs = sorted((name.encode("utf-8"), cap) for name, cap in children)
     joined = b"".join(netstring(name) + netstring(cap) for name, cap in pairs)
     return base32.encode(tagged_hash(Tag.BACKUP_DIRECTORY, joined))

@@ -15,7 +15,7 @@ HASH_SIZE = 32
 Bytes = bytes | bytearray | memoryview
 
 Form = Literal["value", "pair", "hashed"]
-"""What a tag does: "value" stands before one value, "pair" before two netstrings, "hashed" is itself the value (spec §6.4)."""
+"""What a tag does: "value" stands before one value, "pair" before two netstrings, "hashed" is itself a value (§6.4)."""
 
 
 class Tag(Enum):
@@ -71,7 +71,7 @@ def tagged_hash(tag: Tag | bytes, value: Bytes, size: int | None = None) -> byte
 
 
 def tagged_pair_hash(tag: Tag | bytes, first: bytes, second: bytes, size: int | None = None) -> bytes:
-    """TP: the first `size` bytes of SHA-256d over the three netstrings of tag, `first` and `second`. `size` as above."""
+    """TP: the first `size` bytes of SHA-256d over netstrings of tag, `first` and `second`; `size` as above."""
     return tagged_hash(tag, netstring(first) + netstring(second), size)
 
 

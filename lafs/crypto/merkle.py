@@ -1,8 +1,8 @@
 """Merkle trees: one hash that stands for many, and proofs that one of the many belongs to it.
 
-`MerkleTree` is what an uploader builds; `PartialTree` is what a reader fills from shares it does not trust. Nodes are numbered in
-level order: the root is 0, the children of i are 2i+1 and 2i+2. The number of leaves is rounded up to a power of two P with padding
-leaves, so leaf j is node P-1+j. Spec: 01 §10.
+`MerkleTree` is what an uploader builds; `PartialTree` is what a reader fills from shares it does not trust. Nodes are
+numbered in level order: the root is 0, the children of i are 2i+1 and 2i+2. The number of leaves is rounded up to a
+power of two P with padding leaves, so leaf j is node P-1+j. Spec: 01 §10.
 """
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class PartialTree:
         return self._known.get(self.first_leaf + leaf)
 
     def missing_for(self, leaf: int, with_leaf: bool = False) -> frozenset[int]:
-        """The nodes still to be fetched before leaf number `leaf` can be checked; with the leaf itself if `with_leaf`."""
+        """The nodes still to be fetched before leaf number `leaf` can be checked; the leaf too if `with_leaf`."""
         return frozenset(node for node in _proof(leaf, self.leaf_count, with_leaf) if node not in self._known)
 
     def add(self, nodes: Mapping[int, bytes], leaves: Mapping[int, bytes] = _NOTHING) -> None:
