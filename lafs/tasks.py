@@ -7,15 +7,32 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from lafs.errors import TimedOut
 
 T = TypeVar("T")
+
+
+class Timer(Protocol):
+    """A call that is going to be made."""
+
+    def active(self) -> bool: ...
+
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """The time, and calls at a later one: the reactor, or a clock that a test advances by hand."""
+
+    def seconds(self) -> float:
+        """Seconds since some fixed moment; for the reactor, since the epoch."""
+        ...
+
+    def callLater(self, delay: float, work: Callable[..., object], *args: Any) -> Timer: ...
 
 
 def spawn(work: Awaitable[T]) -> Deferred[T]:
@@ -30,12 +47,31 @@ def forget(work: Awaitable[object]) -> Deferred[None]:
     return spawn(work).addCallbacks(lambda _: None, lambda _: None)
 
 
+def uncancelled(work: Awaitable[T]) -> Deferred[T]:
+    """Start `work`, which goes on to its end even when the one who waits for it is cancelled.
+
+    For work that must not be left half done, or that holds a place in a `Lane` which nobody else may enter meanwhile.
+    """
+    copy: Deferred[T] = Deferred(lambda _: None)
+
+    def finish(outcome: T | Failure) -> None:
+        if copy.called:
+            return  # Cancelled: nobody waits for the outcome any more.
+        if isinstance(outcome, Failure):
+            copy.errback(outcome)
+        else:
+            copy.callback(outcome)
+
+    spawn(work).addBoth(finish)
+    return copy
+
+
 async def settle(works: Iterable[Awaitable[T]]) -> list[T | Failure]:
     """Run `works` together and wait for all: results or Failures, in order. Never raises but when cancelled."""
     running = [spawn(work) for work in works]
     left = len(running)
     outcomes: list[Any] = [None] * left
-    done: Deferred[None] = Deferred(lambda _: [each.cancel() for each in running])
+    done: Deferred[None] = Deferred(lambda _: _cancel_all(running))
     if not running:
         return outcomes
 
@@ -52,12 +88,17 @@ async def settle(works: Iterable[Awaitable[T]]) -> list[T | Failure]:
     return outcomes
 
 
+def _cancel_all(running: Iterable[Deferred[T]]) -> None:
+    for each in running:
+        each.cancel()
+
+
 async def gather(works: Iterable[Awaitable[T]]) -> list[T]:
     """Run `works` together: all results, in order. The first failure cancels the others and is raised."""
     running = [spawn(work) for work in works]
     left = len(running)
     results: list[Any] = [None] * left
-    done: Deferred[None] = Deferred(lambda _: [each.cancel() for each in running])
+    done: Deferred[None] = Deferred(lambda _: _cancel_all(running))
     if not running:
         return results
 
@@ -71,8 +112,7 @@ async def gather(works: Iterable[Awaitable[T]]) -> list[T]:
     def fail(failure: Failure) -> None:
         if not done.called:
             done.errback(failure)
-            for other in running:
-                other.cancel()
+            _cancel_all(running)
 
     for index, each in enumerate(running):
         each.addCallbacks(succeed, fail, callbackArgs=(index,))
@@ -80,7 +120,7 @@ async def gather(works: Iterable[Awaitable[T]]) -> list[T]:
     return results
 
 
-async def within(seconds: float, clock: IReactorTime, work: Awaitable[T]) -> T:
+async def within(seconds: float, clock: Clock, work: Awaitable[T]) -> T:
     """The result of `work`, if it comes within `seconds`; else `work` is cancelled and `TimedOut` raised."""
     running = spawn(work)
     expired = False
@@ -102,7 +142,7 @@ async def within(seconds: float, clock: IReactorTime, work: Awaitable[T]) -> T:
             timer.cancel()
 
 
-async def sleep(seconds: float, clock: IReactorTime) -> None:
+async def sleep(seconds: float, clock: Clock) -> None:
     """Wait `seconds` on `clock`."""
     awake: Deferred[None] = Deferred(lambda _: timer.cancel())
     timer = clock.callLater(seconds, awake.callback, None)

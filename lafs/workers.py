@@ -1,7 +1,7 @@
 """Where work proportional to bytes is done: a pool of threads, so that the reactor never waits for a disk or a hash.
 
-The primitives that matter (SHA-256, AES, zfec, file reads and writes, fsync) release the GIL, so a pool as large as the machine's cores
-uses all of them. Tests and the simulation use `InlineWorkers`, which does the work at once, in order and on one thread.
+The primitives that matter (SHA-256, AES, zfec, file reads and writes, fsync) release the GIL, so a pool as large as the
+machine's cores uses all of them. Tests and the simulation use `InlineWorkers`: at once, in order and on one thread.
 """
 from __future__ import annotations
 
