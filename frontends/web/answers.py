@@ -1,0 +1,119 @@
+"""What goes out: an answer is a value until it is sent, so that handlers are plain functions from requests to answers. Spec: 07 §6.2, §15.2."""
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Protocol
+from urllib.parse import quote
+
+from attrs import field, frozen
+
+from frontends.web.channel import Exchange
+from frontends.web.safety import PAGE_POLICY
+from lafs.errors import LafsError
+from lafs.interfaces import Bytes, FileNode
+
+TEXT = b"text/plain; charset=utf-8"
+JSON = b"application/json; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+NOT_MODIFIED = 304
+
+
+class Reply(Protocol):
+    """Something that can be sent as the answer of an exchange."""
+
+    async def send(self, exchange: Exchange) -> None:
+        """Send all of it. If this raises before `exchange.started`, an error can still be sent instead."""
+        ...
+
+
+@frozen
+class Answer:
+    """An answer that is small and known as a whole. Not to be kept by caches unless `cache` says so."""
+
+    body: bytes = field(default=b"", repr=False)
+    status: int = 200
+    content_type: bytes = TEXT
+    headers: Headers = field(default=(), repr=False)
+    policy: bytes = PAGE_POLICY
+    cache: bytes = b"no-store"
+
+    async def send(self, exchange: Exchange) -> None:
+        head = [(b"Cache-Control", self.cache), (b"Content-Security-Policy", self.policy), *self.headers]
+        if self.status != NOT_MODIFIED:
+            head += [(b"Content-Type", self.content_type), (b"Content-Length", b"%d" % len(self.body))]
+        exchange.start(self.status, head, b"" if exchange.method == b"HEAD" else self.body)
+        exchange.finish()
+
+
+@frozen
+class Contents:
+    """`size` bytes from `offset` of a file. The head goes out with the first bytes, when it is known that there are some."""
+
+    node: FileNode
+    offset: int
+    size: int
+    status: int
+    headers: Headers = field(repr=False)
+
+    async def send(self, exchange: Exchange) -> None:
+        head = (*self.headers, (b"Content-Length", b"%d" % self.size))
+        if exchange.method == b"HEAD" or not self.size:
+            exchange.start(self.status, head)
+            exchange.finish()
+            return
+        sink = _ContentsSink(exchange, self.status, head)
+        await self.node.read(sink, self.offset, self.size)
+        if exchange.sent != self.size:
+            raise ShortContents(f"a download ended after {exchange.sent} of {self.size} bytes")
+        exchange.finish()
+
+
+class ShortContents(LafsError):
+    """A file gave fewer (or more) bytes than its cap says it has."""
+
+
+class _ContentsSink:
+    """Where a file is read to: the body of the answer. Implements `lafs.interfaces.Sink`."""
+
+    def __init__(self, exchange: Exchange, status: int, head: Sequence[tuple[bytes, bytes]]) -> None:
+        self._exchange = exchange
+        self._status = status
+        self._head = head
+
+    async def write(self, data: Bytes) -> None:
+        if not len(data):
+            return
+        if self._exchange.started:
+            self._exchange.write(data)
+        else:
+            self._exchange.start(self._status, self._head, data)
+        await self._exchange.drained()
+
+
+def text(content: str, status: int = 200, headers: Headers = ()) -> Answer:
+    """Plain text, a cap for example."""
+    return Answer(content.encode("utf-8", "replace"), status, TEXT, headers)
+
+
+def structure(value: object, headers: Headers = (), content_type: bytes = JSON) -> Answer:
+    """JSON, in pure ASCII, one space deep and with a final newline, as clients of the peer know it. Spec: 07 §9."""
+    return Answer((json.dumps(value, indent=1) + "\n").encode("ascii"), 200, content_type, headers)
+
+
+def page(markup: str, status: int = 200, headers: Headers = ()) -> Answer:
+    """HTML made by a template."""
+    return Answer(markup.encode("utf-8", "replace"), status, HTML, headers)
+
+
+def redirect(location: str, status: int = 302) -> Answer:
+    """To a place on this gateway: `location` is a path, or relative."""
+    return Answer(b"", status, TEXT, ((b"Location", location.encode("ascii")),))
+
+
+def quoted(cap_text: str) -> str:
+    """A cap as one segment of a path, fully percent-encoded. Spec: 07 §20.13."""
+    return quote(cap_text, safe="")

@@ -1,0 +1,282 @@
+"""HTTP/1.1 connections that stream: an exchange is worked on while its body arrives, and its answer waits for a slow client.
+
+Twisted's `HTTPChannel` parses requests; this subclass changes when they are handed over. Theory of operation:
+
+* headers complete -> `Exchange.gotLength` makes the body. A long body (or one whose sender asks first, `Expect: 100-continue`)
+  starts the work at once, and "100 Continue" is sent only when somebody reads the body; a short one starts it when it is whole.
+* body bytes -> `Body.feed`, which may hold the connection (`hold_body`) until its reader catches up.
+* an exchange ends when it is answered *and* its body has arrived. One answered early (an error) says `Connection: close`, drops
+  what still comes for `LINGER_SECONDS`, so that a client busy sending gets to read the answer, and then closes.
+* the client going away -> the body fails, the work is cancelled.
+
+Pipelined requests wait in the channel's buffer, as Twisted does it. Spec: 07 §1.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+from twisted.web.http import RESPONSES, HTTPChannel
+from twisted.web.http_headers import Headers
+
+from frontends.web.body import Body
+from lafs.interfaces import Bytes
+
+if TYPE_CHECKING:
+    from frontends.web.site import GatewaySite
+
+WHOLE_BODY = 64 * 1024
+"""Bodies up to this size have arrived before they are looked at."""
+
+LINGER_SECONDS = 30.0
+"""How long what a client still sends after its answer is read and dropped."""
+
+STALL_SECONDS = 600.0
+"""A client that sends nothing for so long in the middle of a body has gone away. Generous: it may be a slow pipe."""
+
+READ_SIZE = 256 * 1024
+"""Bytes asked of the socket at once."""
+
+MOST_DIGITS = 18
+"""Digits of a Content-Length that can be meant."""
+
+BAD_REQUEST = b"400 Bad Request"
+
+
+class Exchange:
+    """One request on a connection, and its answer. Its first half is called by the channel, the second by who answers it."""
+
+    def __init__(self, channel: Channel, queued: object = None) -> None:
+        self.channel = channel
+        self.requestHeaders = Headers()
+        self.responseHeaders = Headers()  # where Twisted leaves "Connection: close"
+        self.method = b""
+        self.target = b""
+        self.body = Body(None, channel)
+        self.status = 0
+        self.sent = 0
+        self.started = False
+        self.answered = False
+        self._body_received = False
+        self._concluded = False
+        self._gone = False
+        self._work: Deferred[None] | None = None
+        self._paused = False
+        self._writer: Deferred[None] | None = None
+
+    # --- called by the channel: Twisted's names
+
+    def parseCookies(self) -> None:
+        """The gateway knows no cookies."""
+
+    def gotLength(self, length: int | None) -> None:
+        self.body.length = length
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self.body.feed(data)
+
+    def requestReceived(self, method: bytes, target: bytes, version: bytes) -> None:
+        self._body_received = True
+        self.body.end()
+        if self._work is None:
+            self.begin(method, target)
+        self._conclude()
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._gone = True
+        self.body.fail("the client went away before it had sent everything")
+        if self._work is not None and not self.answered:
+            self._work.cancel()
+
+    def begin(self, method: bytes, target: bytes) -> None:
+        """Start the work on the request."""
+        self.method, self.target = method, target
+        self._work = Deferred()  # until there is a better one: the work may be over before `serve` returns
+        self._work = self.channel.site.serve(self)
+
+    def body_broken(self) -> None:
+        """What the client sends makes no sense any more."""
+        self.body.fail("the request body is malformed")
+
+    # --- called by those who answer
+
+    @property
+    def gone(self) -> bool:
+        """There is nobody to answer."""
+        return self._gone or self.answered
+
+    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]], first: Bytes = b"") -> None:
+        """Send the head of the answer, and `first` with it. `headers` must hold Content-Length unless there is no body."""
+        assert not self.started
+        self.started = True
+        self.status = status
+        head = [b"HTTP/1.1 %d %s\r\n" % (status, RESPONSES.get(status, b"Unknown"))]
+        for name, value in headers:
+            head.append(b"%s: %s\r\n" % (name, value.replace(b"\r", b" ").replace(b"\n", b" ")))
+        head.append(self.channel.site.common_headers())
+        if not self.channel.persistent or not self._body_received:
+            self.channel.persistent = 0
+            head.append(b"Connection: close\r\n")
+        head.append(b"\r\n")
+        self._send(b"".join(head))
+        self.write(first)
+
+    def write(self, data: Bytes) -> None:
+        """Send bytes of the body of the answer. Await `drained` between large ones."""
+        size = len(data)
+        if size:
+            # The transport keeps a reference until it has sent them, and its owner may reuse a buffer that is not `bytes`.
+            self._send(data if isinstance(data, bytes) else bytes(data))
+            self.sent += size
+
+    async def drained(self) -> None:
+        """Return when the client has taken enough of what was written. Returns also, soon, when it is gone."""
+        if self._paused and not self._gone:
+            self._writer = Deferred(self._forget_writer)
+            await self._writer
+
+    def finish(self) -> None:
+        """The answer is complete."""
+        assert self.started
+        self.answered = True
+        if self._gone:
+            return
+        self.channel.site.answered(self)
+        if self._body_received:
+            self._conclude()
+        else:
+            self.body.discard()
+            self.channel.linger()
+
+    def abort(self) -> None:
+        """Cut the connection, so that nobody takes a part of an answer for the whole."""
+        self.answered = True
+        if not self._gone:
+            self.channel.site.answered(self)
+            self.channel.connection.abortConnection()
+
+    # --- back-pressure of the answer
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.callback(None)
+
+    def _forget_writer(self, _: object) -> None:
+        self._writer = None
+
+    def _send(self, data: bytes) -> None:
+        if not self._gone:
+            self.channel.connection.write(data)
+
+    def _conclude(self) -> None:
+        """Let the connection go on to the next request, once."""
+        if self.answered and self._body_received and not self._concluded and not self._gone:
+            self._concluded = True
+            if not self.channel.persistent:
+                self.channel.setTimeout(STALL_SECONDS)  # type: ignore[no-untyped-call]
+            self.channel.requestDone(self)  # type: ignore[no-untyped-call]
+
+
+class Channel(HTTPChannel):
+    """One connection of a client."""
+
+    site: GatewaySite
+    requestFactory = Exchange  # type: ignore[assignment]
+    requests: list[Exchange]
+    _body_held = False
+    _dropping = False
+    _asked_to_continue = False
+    _lingering: IDelayedCall | None = None
+
+    @property
+    def connection(self) -> Any:
+        """The transport, which Twisted types as if it might not be there."""
+        return self.transport
+
+    def connectionMade(self) -> None:
+        super().connectionMade()  # type: ignore[no-untyped-call]
+        if hasattr(self.transport, "bufferSize"):
+            self.connection.bufferSize = READ_SIZE
+        if hasattr(self.transport, "setTcpKeepAlive"):
+            self.connection.setTcpKeepAlive(True)
+
+    def allHeadersReceived(self) -> None:
+        """Twisted's, but for when "100 Continue" is sent and when work begins."""
+        exchange = self.requests[-1]
+        self.persistent = self.checkPersistence(exchange, self._version)  # type: ignore[no-untyped-call]
+        exchange.gotLength(self.length)
+        expectations = exchange.requestHeaders.getRawHeaders(b"Expect") or [b""]
+        self._asked_to_continue = expectations[0].lower() == b"100-continue" and self._version == b"HTTP/1.1"
+        if self.length != 0 and (self.length is None or self.length > WHOLE_BODY or self._asked_to_continue):
+            self.setTimeout(STALL_SECONDS)  # type: ignore[no-untyped-call]
+            exchange.begin(self._command, self._path)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if not self._dropping:
+            super().rawDataReceived(data)
+
+    def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:
+        if header == b"Content-Length" and len(data) > MOST_DIGITS:
+            return self._failChooseTransferDecoder()
+        return cast(bool, super()._maybeChooseTransferDecoder(header, data))  # type: ignore[no-untyped-call]
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """Twisted calls this for anything that is not HTTP; the request may be at work already if it is its body."""
+        exchange = self.requests[-1] if self.requests else None
+        self._dropping = True
+        if exchange is not None and exchange.method:
+            exchange.body_broken()
+            return
+        head = b"HTTP/1.1 " + BAD_REQUEST + b"\r\nContent-Length: 0\r\nConnection: close\r\n"
+        self.connection.write(head + self.site.common_headers() + b"\r\n")
+        self.loseConnection()  # type: ignore[no-untyped-call]
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    # --- the body's valve
+
+    def body_wanted(self) -> None:
+        if self._asked_to_continue:
+            self._asked_to_continue = False
+            self._send100Continue()  # type: ignore[no-untyped-call]
+
+    def hold_body(self) -> None:
+        self._body_held = True
+        self.setTimeout(None)  # type: ignore[no-untyped-call]
+        self._networkProducer.pauseProducing()
+
+    def let_body_flow(self) -> None:
+        self._body_held = False
+        if not self._handlingRequest:
+            self.setTimeout(STALL_SECONDS)  # type: ignore[no-untyped-call]
+            if not self._waitingForTransport:
+                self._networkProducer.resumeProducing()
+
+    def linger(self) -> None:
+        """Read and drop what a client sends after its answer, for a while."""
+        self._lingering = self.callLater(LINGER_SECONDS, self.loseConnection)
+
+    # --- the answer's back-pressure: called by the transport
+
+    def pauseProducing(self) -> None:
+        super().pauseProducing()  # type: ignore[no-untyped-call]
+        if self.requests:
+            self.requests[0].pause()
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()  # type: ignore[no-untyped-call]
+        if self._body_held:
+            self._networkProducer.pauseProducing()
+        if self.requests:
+            self.requests[0].resume()

@@ -1,0 +1,128 @@
+"""A request parsed once: path, arguments and headers as values that the handlers read. Spec: 07 §3, §4."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from attrs import evolve, field, frozen
+
+from frontends.web.channel import Exchange
+from frontends.web.errors import Refusal
+from frontends.web.forms import Form
+
+MOST_ARGUMENTS = 1000
+
+BOOLEANS = {
+    **dict.fromkeys(("true", "t", "1", "on"), True),
+    **dict.fromkeys(("false", "f", "0", "off"), False),
+}
+
+FORMATS = ("CHK", "SDMF", "MDMF")
+
+
+@frozen
+class Arguments:
+    """Named texts from the query and, below it, from a form. Of repeated names the first counts. Values may hold caps."""
+
+    _values: Mapping[str, str] = field(factory=dict, repr=False)
+
+    @classmethod
+    def parse(cls, query: bytes) -> Arguments:
+        """From the raw query of a URL. Raises Refusal."""
+        if not query:
+            return cls()
+        try:
+            pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MOST_ARGUMENTS)
+        except ValueError:
+            raise Refusal(400, "The query has too many arguments.") from None
+        values: dict[str, str] = {}
+        for name, value in pairs:
+            values.setdefault(name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
+        return cls(values)
+
+    def over(self, fields: Mapping[str, str]) -> Arguments:
+        """These arguments, and those of `fields` whose name is not among them."""
+        return Arguments({**fields, **self._values})
+
+    def get(self, name: str, default: str = "") -> str:
+        return self._values.get(name, default)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def items_without(self, name: str) -> list[tuple[str, str]]:
+        """All arguments but `name`, in order."""
+        return [(key, value) for key, value in self._values.items() if key != name]
+
+    @property
+    def t(self) -> str:
+        """What is to be done with the object."""
+        t = self.get("t").strip()
+        if not t.isascii():
+            raise Refusal(400, "The argument t= must be ASCII.")
+        return t
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """A boolean argument. Raises Refusal for what is no boolean, the empty text included."""
+        if name not in self:
+            return default
+        value = self.get(name)
+        try:
+            return BOOLEANS[value.lower()]
+        except KeyError:
+            raise Refusal(400, f"invalid boolean argument: {value.encode()!r}") from None
+
+    def file_format(self) -> str:
+        """The format for a new file: CHK unless format= or mutable= say otherwise. Raises Refusal."""
+        if "format" not in self:
+            return "SDMF" if self.flag("mutable") else "CHK"
+        value = self.get("format")
+        if value.upper() not in FORMATS:
+            raise Refusal(400, f"Unknown format: {value}, I know CHK, SDMF, MDMF")
+        return value.upper()
+
+
+@frozen
+class Request:
+    """What a client asks."""
+
+    method: str
+    mount: str
+    """The first segment of the path."""
+    segments: tuple[bytes, ...] = field(repr=False)
+    """The others, each percent-decoded on its own."""
+    arguments: Arguments
+    exchange: Exchange = field(repr=False)
+    form: Form | None = field(default=None, repr=False)
+    """The form in the body of a POST; its plain fields are among the arguments."""
+
+    @classmethod
+    def of(cls, exchange: Exchange) -> Request:
+        """Parse. Raises Refusal."""
+        if not exchange.target.startswith(b"/"):
+            raise Refusal(400, "The target of a request must be a path.")
+        path, _, query = exchange.target.partition(b"?")
+        mount, *segments = [unquote_to_bytes(segment) for segment in path[1:].split(b"/")]
+        return cls(
+            exchange.method.decode("ascii"),
+            mount.decode("utf-8", "replace"),
+            tuple(segments),
+            Arguments.parse(query),
+            exchange,
+        )
+
+    def header(self, name: bytes) -> str | None:
+        """The (first) value of a request header."""
+        values = self.headers(name)
+        return values[0] if values else None
+
+    def headers(self, name: bytes) -> Sequence[str]:
+        return [value.decode("latin-1") for value in self.exchange.requestHeaders.getRawHeaders(name, [])]
+
+    @property
+    def wants_page(self) -> bool:
+        """Whether the client would rather be shown HTML than plain text: it names HTML, as browsers do."""
+        return "text/html" in (self.header(b"Accept") or "")
+
+    def with_form(self, form: Form) -> Request:
+        return evolve(self, form=form, arguments=self.arguments.over(form.fields))
