@@ -315,8 +315,8 @@ def _notices(configuration: Configuration, sections: Mapping[str, Section]) -> I
     storage, client = configuration.storage, configuration.client
     asked: Mapping[str, object] = {
         "[helper] enabled: this release runs no upload helper": configuration.helper.enabled,
-        "[client] helper.furl: this release uses no upload helper; files are encoded here": client.helper,
-        "[client] storage.plugins: this release has no storage plugins; servers that need them are not used": client.plugins,
+        "[client] helper.furl: this release uses no upload helper": client.helper,
+        "[client] storage.plugins: this release has no storage plugins": client.plugins,
         "[storage] plugins: this release has no storage plugins": storage.plugins,
         "[sftpd] enabled: this release serves no SFTP": configuration.sftpd.enabled,
         "[storage] expire.enabled: this release deletes no expired shares": storage.expire,

@@ -41,9 +41,7 @@ class Node:
     """`[node]`: what every node has."""
 
     nickname: str = setting("nickname", values.text, "<unspecified>", "the name other people see")
-    reveal_address: bool = setting(
-        "reveal-IP-address", values.boolean, True, "false: refuse to start rather than show it"
-    )
+    reveal_address: bool = setting("reveal-IP-address", values.boolean, True, "false: refuse to start rather than show it")
     tub_port: tuple[str, ...] | None = setting("tub.port", values.tub_port, None, "where other nodes reach us")
     tub_location: tuple[str, ...] | None = setting("tub.location", values.tub_location, None, "hints others get of it")
     web_port: str | None = setting("web.port", values.optional(values.endpoint_text), None, "where the gateway listens")
@@ -51,9 +49,7 @@ class Node:
     web_hosts: tuple[str, ...] = setting("web.hosts", values.names, (), "more names of the gateway", ours=True)
     temporary: str = setting("tempdir", values.path, "tmp", "folder for uploads in transit")
     keepalive: int | None = setting("timeout.keepalive", _OPTIONAL_SECONDS, None, "seconds of silence before a ping")
-    disconnect: int | None = setting(
-        "timeout.disconnect", _OPTIONAL_SECONDS, None, "seconds of silence before hanging up"
-    )
+    disconnect: int | None = setting("timeout.disconnect", _OPTIONAL_SECONDS, None, "seconds of silence before hanging up")
     log_gatherer: str | None = setting("log_gatherer.furl", values.optional(values.furl), None, "collector of logs")
     kind: str | None = setting("type", values.one_of("client", "introducer"), None, "what this directory is", ours=True)
 
@@ -99,9 +95,7 @@ class Storage:
     readonly: bool = setting("readonly", values.boolean, False, "take no new shares")
     reserved_space: int = setting("reserved_space", values.reserve, 0, "bytes to keep free on the disk")
     directory: str = setting("storage_dir", values.path, "storage", "folder of the shares")
-    durability: str = setting(
-        "durability", values.one_of("full", "relaxed"), "full", "relaxed: trust the disk's cache", ours=True
-    )
+    durability: str = setting("durability", values.one_of("full", "relaxed"), "full", "relaxed: trust the disk's cache", ours=True)
     discard: bool = setting("debug_discard", values.boolean, False, "throw shares away; tests only")
     expire: bool = setting("expire.enabled", values.boolean, False, "delete shares whose leases have expired")
     expire_mode: str | None = setting("expire.mode", values.one_of("age", "cutoff-date"), None, "what ends a lease")
