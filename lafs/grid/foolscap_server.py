@@ -153,7 +153,7 @@ class FoolscapServer:
             raise translated(error, method, self._name, self._remote) from None
 
     def _checked(self, answer: Mapping[int, list[bytes]], ranges: Sequence[ByteRange]) -> dict[int, list[bytes]]:
-        """`answer` without impossible share numbers. Raises ServerError if a share has other ranges than those asked."""
+        """`answer` without impossible share numbers. Raises ServerError if other ranges came than were asked for."""
         shares = {number: pieces for number, pieces in answer.items() if _is_share_number(number)}
         for pieces in shares.values():
             if len(pieces) != len(ranges) or any(
