@@ -1,0 +1,261 @@
+"""Capability strings: whoever holds one has the authority it names, and no more. Spec: 01 §12, §13.
+
+`parse` reads a cap as programs write it and never fails: what it cannot read becomes an `UnknownCap`, to be carried along
+untouched. `from_user` reads a cap as a person pastes it. The values themselves are in lafs/capability_kinds.py; the rest of the
+house imports them from here. The command line imports this file, so it imports nothing slow.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from lafs.capability_kinds import (
+    HASH_SIZE,
+    IMMUTABLE_PREFIX,
+    KEY_SIZE,
+    LITERAL_LIMIT,
+    READONLY_PREFIX,
+    Cap,
+    DirectoryCap,
+    Fault,
+    FileCap,
+    ImmutableReadCap,
+    ImmutableVerifyCap,
+    LiteralCap,
+    MutableFormat,
+    MutableReadCap,
+    MutableVerifyCap,
+    MutableWriteCap,
+    UnknownCap,
+    directory_label,
+)
+from lafs.crypto import base32
+from lafs.crypto.storage_index import StorageIndex
+from lafs.errors import BadCapability
+
+__all__ = [
+    "IMMUTABLE_PREFIX",
+    "LITERAL_LIMIT",
+    "READONLY_PREFIX",
+    "Cap",
+    "DirectoryCap",
+    "Fault",
+    "FileCap",
+    "ImmutableReadCap",
+    "ImmutableVerifyCap",
+    "LiteralCap",
+    "MutableFormat",
+    "MutableReadCap",
+    "MutableVerifyCap",
+    "MutableWriteCap",
+    "UnknownCap",
+    "from_user",
+    "parse",
+]
+
+
+def parse(text: str | bytes, deep_immutable: bool = False) -> Cap:
+    """The cap in `text`; an UnknownCap if there is none, or one that its prefix (or `deep_immutable`) does not allow.
+
+    Nothing is trimmed or unquoted. Bytes are UTF-8; what is not survives in an UnknownCap as surrogate escapes.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
+    writable_allowed = mutable_allowed = not deep_immutable
+    bare = text
+    if text.startswith(IMMUTABLE_PREFIX):
+        bare = text.removeprefix(IMMUTABLE_PREFIX)
+        writable_allowed = mutable_allowed = False
+    elif text.startswith(READONLY_PREFIX):
+        bare = text.removeprefix(READONLY_PREFIX)
+        writable_allowed = False
+    for kind in _CONSTRAINED:
+        allowed = writable_allowed if kind.writable else mutable_allowed
+        if not allowed and bare.startswith(kind.prefix):
+            return UnknownCap(text, _constraint(kind, mutable_allowed))
+    if not bare.startswith("URI:"):
+        return UnknownCap(text)
+    label, colon, body = bare.removeprefix("URI:").partition(":")
+    inner_label = _FILE_LABELS.get(label, label)
+    reader = _READERS.get(inner_label)
+    if reader is None or not colon:
+        return UnknownCap(text)
+    try:
+        file_cap = reader(body.removesuffix("\n"))
+    except ValueError:
+        return UnknownCap(text, _MALFORMED)
+    return file_cap if inner_label == label else DirectoryCap(file_cap)
+
+
+@frozen
+class _Constrained:
+    """A kind of cap that may not stand everywhere."""
+
+    prefix: str
+    description: str
+    writable: bool
+
+
+_CONSTRAINED = (
+    _Constrained("URI:SSK:", "URI:SSK file writecap", writable=True),
+    _Constrained("URI:SSK-RO:", "URI:SSK-RO readcap to a mutable file", writable=False),
+    _Constrained("URI:MDMF:", "URI:MDMF file writecap", writable=True),
+    _Constrained("URI:MDMF-RO:", "URI:MDMF-RO readcap to a mutable file", writable=False),
+    _Constrained("URI:DIR2:", "URI:DIR2 directory writecap", writable=True),
+    _Constrained("URI:DIR2-RO:", "URI:DIR2-RO readcap to a mutable directory", writable=False),
+    _Constrained("URI:DIR2-MDMF:", "URI:DIR2-MDMF directory writecap", writable=True),
+    _Constrained("URI:DIR2-MDMF-RO:", "URI:DIR2-MDMF-RO readcap to a mutable directory", writable=False),
+    # Names reserved for trying how clients treat caps of the future.
+    _Constrained("x-tahoe-future-test-writeable:", "x-tahoe-future-test-writeable: testing cap", writable=True),
+    _Constrained("x-tahoe-future-test-mutable:", "x-tahoe-future-test-mutable: testing cap", writable=False),
+)
+
+_MALFORMED = Fault("malformed", "The capability is damaged: it has the beginning of one, but not its form.")
+
+
+def _constraint(kind: _Constrained, mutable_allowed: bool) -> Fault:
+    if mutable_allowed:
+        return Fault("must-be-readonly", f"{kind.description} used in a read-only context")
+    return Fault("must-be-deep-immutable", f"{kind.description} used in an immutable context")
+
+
+def _bytes(text: str, size: int) -> bytes:
+    if len(text) != -(-size * 8 // 5):
+        raise ValueError("a field of the wrong length")
+    return base32.decode(text)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("not a decimal number")
+    return int(text)
+
+
+def _read_immutable(body: str) -> ImmutableReadCap:
+    key, root, needed, total, size = body.split(":")
+    return ImmutableReadCap(
+        _bytes(key, KEY_SIZE), _bytes(root, HASH_SIZE), _number(needed), _number(total), _number(size)
+    )
+
+
+def _read_immutable_verifier(body: str) -> ImmutableVerifyCap:
+    index, root, needed, total, rest = body.split(":", 4)
+    # The first implementation never looked at what follows the size, so caps with something there are in use.
+    size = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    return ImmutableVerifyCap(
+        StorageIndex(_bytes(index, KEY_SIZE)), _bytes(root, HASH_SIZE), _number(needed), _number(total), _number(size)
+    )
+
+
+def _read_literal(body: str) -> LiteralCap:
+    return LiteralCap(base32.decode(body))
+
+
+def _mutable_fields(body: str, mutable_format: MutableFormat) -> tuple[bytes, bytes]:
+    """Key (or storage index) and fingerprint. Old MDMF caps have hints after them, which say nothing any more."""
+    fields = body.split(":", 2)
+    if len(fields) > 2 and mutable_format == "MDMF":
+        del fields[2]
+    key, fingerprint = fields
+    return _bytes(key, KEY_SIZE), _bytes(fingerprint, HASH_SIZE)
+
+
+def _writer(mutable_format: MutableFormat) -> Callable[[str], FileCap]:
+    return lambda body: MutableWriteCap(mutable_format, *_mutable_fields(body, mutable_format))
+
+
+def _reader(mutable_format: MutableFormat) -> Callable[[str], FileCap]:
+    return lambda body: MutableReadCap(mutable_format, *_mutable_fields(body, mutable_format))
+
+
+def _verifier(mutable_format: MutableFormat) -> Callable[[str], FileCap]:
+    def read(body: str) -> FileCap:
+        index, fingerprint = _mutable_fields(body, mutable_format)
+        return MutableVerifyCap(mutable_format, StorageIndex(index), fingerprint)
+
+    return read
+
+
+_READERS: dict[str, Callable[[str], FileCap]] = {
+    "CHK": _read_immutable,
+    "CHK-Verifier": _read_immutable_verifier,
+    "LIT": _read_literal,
+    "SSK": _writer("SDMF"),
+    "SSK-RO": _reader("SDMF"),
+    "SSK-Verifier": _verifier("SDMF"),
+    "MDMF": _writer("MDMF"),
+    "MDMF-RO": _reader("MDMF"),
+    "MDMF-Verifier": _verifier("MDMF"),
+}
+"""Label between "URI:" and the next colon -> what reads the rest. They raise ValueError."""
+
+_FILE_LABELS = {directory_label(label): label for label in _READERS}
+"""DIR2 holds its entries in an SSK file, DIR2-MDMF-RO in an MDMF-RO one, and so on."""
+
+
+# --- people -------------------------------------------------------------------------------------------------------------
+
+_WRAPPING = " \t\r\n<>\"'`"
+_GATEWAY_ROOTS = ("uri", "file", "named", "download")
+_NAMED = "@@named="
+
+
+def from_user(text: str) -> Cap:
+    """The cap in what a person typed or pasted: blanks, quotes and the address of a web gateway around it are taken off.
+
+    Raises BadCapability, with a message for that person which quotes nothing of it.
+    """
+    bare = text.strip(_WRAPPING)
+    if "://" in bare:
+        bare = _cap_of_address(bare)
+    elif "%3" in bare and ":" not in bare:
+        bare = _unquoted(bare)
+    cap = parse(bare)
+    if not isinstance(cap, UnknownCap):
+        return cap
+    if cap.error is None:
+        raise BadCapability(
+            "This is not a capability. One begins with URI: and the name of its kind, as in URI:CHK: for a file"
+            " or URI:DIR2: for a directory. Capital letters matter."
+        )
+    if cap.error.kind == "malformed":
+        raise BadCapability(
+            "This capability is damaged. Copy it again, whole: it is easy to lose its end, or to break it between lines."
+        )
+    raise BadCapability(f"This capability may not be used here: {cap.error.message}.")
+
+
+def _cap_of_address(address: str) -> str:
+    """The text of the cap in the address of a gateway's page. Raises BadCapability."""
+    from urllib.parse import parse_qs, urlsplit  # slow to import, seldom needed
+
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise BadCapability("This is not a web address that can be understood. Paste the capability itself.") from None
+    root, _, rest = parts.path.lstrip("/").partition("/")
+    if root == "uri" and not rest:
+        asked = parse_qs(parts.query).get("uri", [])
+        if len(asked) == 1:
+            return asked[0]
+    quoted, _, inside = rest.partition("/")
+    if root not in _GATEWAY_ROOTS or not quoted:
+        raise BadCapability(
+            "This web address has no capability in it. The address of a file or directory goes on with /uri/ after the"
+            " name of the gateway."
+        )
+    text = _unquoted(quoted)
+    # What follows a file is only a name to save it under; what follows a directory is something else inside it.
+    if inside and not inside.startswith(_NAMED) and isinstance(parse(text), DirectoryCap):
+        raise BadCapability(
+            "This web address leads to something inside a directory. Give the capability of that thing, or the"
+            " capability of the directory and the path as such."
+        )
+    return text
+
+
+def _unquoted(text: str) -> str:
+    from urllib.parse import unquote
+
+    return unquote(text, errors="surrogateescape")
