@@ -214,7 +214,7 @@ class SimulatedDisk:
                 waiting.extend(node.cached.values())
                 waiting.extend(node.durable.values())
 
-    # --- what every operation goes through ------------------------------------------------------------------
+    # --- what every operation goes through --------------------------------------------------------------------
 
     def begin(self, verb: str, path: str) -> None:
         """Count an operation; raises if it fails or the power is gone."""

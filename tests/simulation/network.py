@@ -174,6 +174,11 @@ class Connection:
             if not question.called:
                 question.errback(ServerGone("the connection was lost"))
 
+    def server_is_dead(self) -> None:
+        """There is nobody left at the other end who could notice a cut."""
+        self._open_writers.clear()
+        self._server_notices = lambda: None  # type: ignore[method-assign]
+
     def freeze(self, answers_only: bool = False) -> None:
         """Hang: nothing arrives any more, in either direction; or the server hears, works, and its answers never
         come.
