@@ -1,7 +1,7 @@
 """Finding homes for the shares of a file: the conversation of an uploader with its servers before anything is sent.
 
-One round trip when all goes well: each server in permuted order is asked to take a share, and tells in the same answer which shares it
-has already; the servers behind them are only asked what they have. A share that one server refuses is offered to the next at once,
+One round trip when all goes well: each server in permuted order is asked to take a share, and tells in the same answer which
+shares it has already; the servers behind them are only asked what they have. A share that one server refuses is offered to the next at once,
 and a server that does not answer loses its turn after a moment, but may still be of use if nobody else is left.
 
     asked --granted--> writer        asked --refused/failed--> not willing, plan again
@@ -135,8 +135,9 @@ class ShareAllocator:
 
     def _place(self) -> None:
         """Ask for homes for the shares that have none, all in one breath."""
-        waited_for_in_vain = {question.server for question in self._open if question.slow}
-        writable = [server for server in self._writable if server not in waited_for_in_vain]
+        # Who has not answered yet is not asked for more: the answer may be a refusal, or never come.
+        busy = {question.server for question in self._open if question.slow or question.shares}
+        writable = [server for server in self._writable if server not in busy]
         wanted: dict[GridServer, set[int]] = {}
         for share, server in plan(self._total, self._holders(), writable).items():
             wanted.setdefault(server, set()).add(share)
@@ -220,14 +221,26 @@ class ShareAllocator:
                 holders.append(server)
         takes = []
         for share, writer in sorted(allocation.writers.items()):
-            if share in question.shares and share not in self._granted:
-                self._granted[share] = Grant(server, writer)
+            if share in question.shares and self._take(share, Grant(server, writer)):
                 takes.append(share)
             else:
                 forget(writer.abort())
         if question.shares - allocation.writers.keys() - allocation.existing:
             self._dismiss(server)
         self._story[server] = _tell(question.shares, takes, has)
+
+    def _take(self, share: int, grant: Grant) -> bool:
+        """Use `grant` if the share has no other, or if it makes the placement happier than the one there is."""
+        other = self._granted.get(share)
+        if other is not None and self._happiness(self._granted | {share: grant}) <= self._happiness(self._granted):
+            return False
+        if other is not None:
+            forget(other.writer.abort())
+        self._granted[share] = grant
+        return True
+
+    def _happiness(self, granted: Mapping[int, Grant]) -> int:
+        return happiness(Homes(granted, self._existing, {}).sharemap())
 
     def _dismiss(self, server: GridServer) -> None:
         """Ask `server` for nothing more."""
@@ -252,15 +265,15 @@ class ShareAllocator:
             return True
         if any(not question.slow for question in self._open):
             return False
-        return happiness(Homes(self._granted, self._existing, {}).sharemap()) >= self._happy
+        return self._happiness(self._granted) >= self._happy
 
     def _return_surplus(self) -> None:
         """Decline grants for shares that turned out to be elsewhere already, where happiness does not need them."""
-        best = happiness(Homes(self._granted, self._existing, {}).sharemap())
+        best = self._happiness(self._granted)
         for share in sorted(self._granted.keys() & self._existing.keys()):
             kept = dict(self._granted)
             grant = kept.pop(share)
-            if happiness(Homes(kept, self._existing, {}).sharemap()) == best:
+            if self._happiness(kept) == best:
                 self._granted = kept
                 forget(grant.writer.abort())
 

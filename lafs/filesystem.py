@@ -1,0 +1,100 @@
+"""The face of the client: bytes in and cap out, cap in and file out. Every front end talks to this, and never deeper."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import field, frozen
+
+from lafs.capability import Cap, ImmutableReadCap, LiteralCap
+from lafs.crypto.derivations import lease_secrets
+from lafs.crypto.storage_index import StorageIndex
+from lafs.errors import BadCapability, SourceFailed
+from lafs.immutable.downloader import Downloader
+from lafs.immutable.keying import ConvergentKeys, Keyed, KeyMaker, RandomKeys
+from lafs.immutable.literal import LITERAL_LIMIT, LiteralFile
+from lafs.immutable.parameters import EncodingParameters
+from lafs.immutable.uploader import Uploader
+from lafs.interfaces import FileNode, Grid, GridServer, LeaseSecrets, Source, UploadResult
+from lafs.statistics import Counters
+from lafs.tasks import Clock
+from lafs.workers import Workers
+
+
+@frozen
+class ClientSecrets:
+    """What a client keeps to itself: the root of its lease secrets, and its convergence secret (None: random keys)."""
+
+    lease_secret: bytes = field(repr=False)
+    convergence: bytes | None = field(repr=False)
+
+
+class Filesystem:
+    """One client of one grid. `spool` is where uploads of unknown contents wait, encrypted, for their key."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        workers: Workers,
+        clock: Clock,
+        secrets: ClientSecrets,
+        encoding: EncodingParameters,
+        counters: Counters,
+        spool: Path | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.encoding = encoding
+        self.counters = counters
+        self._secrets = secrets
+        self._uploader = Uploader(grid, workers, clock, self._secrets_for)
+        self._downloader = Downloader(grid, workers, clock, counters)
+        self._keys: KeyMaker
+        if secrets.convergence is None:
+            self._keys = RandomKeys(random_bytes, workers, spool)
+        else:
+            self._keys = ConvergentKeys(secrets.convergence, workers, spool)
+
+    async def upload(self, source: Source) -> UploadResult:
+        """Store all of `source`, and close it. Up to 55 bytes become a literal cap, which needs no server.
+
+        Raises SourceFailed, NoServers, UnhappyUpload. Cancelling leaves nothing behind on servers.
+        """
+        keyed: Keyed | None = None
+        try:
+            if source.size is not None and source.size <= LITERAL_LIMIT:
+                return await self._literal(source, source.size)
+            keyed = await self._keys.key_for(source, self.encoding)
+            if keyed.size <= LITERAL_LIMIT:
+                return await self._literal(keyed.source, keyed.size)
+            result = await self._uploader.upload(keyed.source, keyed.size, keyed.key, self.encoding)
+            self._count(result.size)
+            return result
+        finally:
+            await source.close()
+            if keyed is not None:
+                await keyed.source.close()
+
+    def open(self, cap: Cap) -> FileNode:
+        """The file that `cap` reads. Raises BadCapability for a cap that reads no file, or whose numbers cannot be."""
+        if isinstance(cap, LiteralCap):
+            return LiteralFile(cap)
+        if isinstance(cap, ImmutableReadCap):
+            cap.check_ranges()
+            return self._downloader.open(cap)
+        raise BadCapability("this is not a cap that reads an immutable file")
+
+    async def _literal(self, source: Source, size: int) -> UploadResult:
+        contents = await source.read(size) if size else b""
+        if len(contents) != size:
+            raise SourceFailed("what is being uploaded became shorter while it was read")
+        self._count(size)
+        return UploadResult(LiteralCap(contents), size)
+
+    def _count(self, size: int) -> None:
+        self.counters.count("uploader.files_uploaded")
+        self.counters.count("uploader.bytes_uploaded", size)
+
+    def _secrets_for(self, storage_index: StorageIndex, server: GridServer) -> LeaseSecrets:
+        renew, cancel = lease_secrets(self._secrets.lease_secret, storage_index, server.identity.lease_seed)
+        return LeaseSecrets(renew, cancel)
