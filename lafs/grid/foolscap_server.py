@@ -18,7 +18,6 @@ from foolscap.api import DeadReferenceError, DictOf, ListOf, Referenceable, Remo
 from foolscap.constraint import ByteStringConstraint
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorTime
 
 from lafs import errors
 from lafs.crypto.storage_index import StorageIndex
@@ -35,7 +34,7 @@ from lafs.interfaces import (
 )
 from lafs.protocol import storage_version
 from lafs.protocol.remote_interfaces import INTEGER, LARGEST_BYTES, LARGEST_REASON, MOST_SHARES
-from lafs.tasks import within
+from lafs.tasks import Clock, within
 
 VERSION_TIMEOUT: Final = 30.0
 """Seconds that a server has to say who it is, once connected."""
@@ -66,7 +65,7 @@ class FoolscapServer:
     `name` is put into messages of errors: eight characters of the server id.
     """
 
-    def __init__(self, remote: Any, clock: IReactorTime, name: str = "server") -> None:
+    def __init__(self, remote: Any, clock: Clock, name: str = "server") -> None:
         self._remote = remote
         self._clock = clock
         self._name = name
