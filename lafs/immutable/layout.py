@@ -116,7 +116,7 @@ class ShareLayout:
     def of(cls, segmentation: Segmentation, total: int, version: int | None = None) -> ShareLayout:
         """The layout that a writer uses; `version` is chosen by size unless given."""
         tree_size = HASH_SIZE * merkle.node_count(segmentation.count)
-        chain_size = CHAIN_ENTRY.size * len(merkle.needed_for(0, total, with_leaf=True))
+        chain_size = CHAIN_ENTRY.size * len(chain_order(0, total))
         if version is None:
             end = VERSIONS[1].header.size + segmentation.share_data_size + 3 * tree_size + chain_size
             version = 1 if end < 2**32 else 2
