@@ -129,7 +129,8 @@ class Uploader:
 
 async def _give_up_overdue(outboxes: Sequence[ShareOutbox], clock: Clock) -> None:
     """Until cancelled, lose the shares whose servers do not answer any more."""
-    while True:
+    # Losing the last share ends the upload from within this loop, where cancelling it has no effect: see for ourselves.
+    while any(box.failure is None and not box.stored for box in outboxes):
         await sleep(OVERDUE_CHECK_SECONDS, clock)
         for box in outboxes:
             box.give_up_if_overdue()
