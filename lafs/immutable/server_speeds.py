@@ -1,0 +1,109 @@
+"""How fast each server has been answering, and which of them seem to hang.
+
+One for a whole client, so that what one download finds out spares the next. Told of every answer by those who ask;
+asked by those who choose. Pure; told the time by its callers. A server that is forgotten by everyone else is
+forgotten here.
+"""
+from __future__ import annotations
+
+from statistics import median
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from attrs import define
+
+from lafs.interfaces import GridServer
+
+HEDGE_DELAY: Final = 0.5
+"""Seconds without an answer after which another server is asked as well; more when answers usually take longer."""
+
+SUSPICION: Final = 60.0
+"""Seconds for which a server that did not answer in time is used only when there is no other."""
+
+BULK: Final = 64 * 1024
+"""Answers of so many bytes say something of the rate of a server, smaller ones of its latency."""
+
+SAME: Final = 0.010
+"""Latencies in seconds below this do not tell servers apart."""
+
+WEIGHT: Final = 0.3
+"""Of the newest answer in the averages."""
+
+
+@define
+class _Record:
+    latency: float | None = None
+    seconds_per_byte: float | None = None
+    suspected_until: float = 0.0
+
+
+class ServerSpeeds:
+    """What is remembered of each server."""
+
+    def __init__(self) -> None:
+        self._records: WeakKeyDictionary[GridServer, _Record] = WeakKeyDictionary()
+
+    def answered(self, server: GridServer, elapsed: float, size: int = 0) -> None:
+        """Note that an answer of `size` bytes came after `elapsed` seconds. Clears any suspicion."""
+        record = self._record(server)
+        record.suspected_until = 0.0
+        if size >= BULK:
+            record.seconds_per_byte = _averaged(record.seconds_per_byte, elapsed / size)
+        else:
+            record.latency = _averaged(record.latency, elapsed)
+
+    def waiting(self, server: GridServer, elapsed: float, size: int) -> None:
+        """Note that an answer of `size` bytes has not come after `elapsed` seconds, and is waited for no longer."""
+        record = self._record(server)
+        if size >= BULK and elapsed / size > (record.seconds_per_byte or 0.0):
+            record.seconds_per_byte = _averaged(record.seconds_per_byte, elapsed / size)
+
+    def suspect(self, server: GridServer, now: float) -> None:
+        """Note that `server` does not answer in time."""
+        self._record(server).suspected_until = now + SUSPICION
+
+    def is_suspect(self, server: GridServer, now: float) -> bool:
+        """Whether `server` did not answer in time, and has not answered since."""
+        record = self._records.get(server)
+        return record is not None and record.suspected_until > now
+
+    def hedge_delay(self, size: int) -> float:
+        """Seconds after which an answer of `size` bytes is late, by what servers usually take."""
+        records = self._records.values()
+        latencies = [each.latency for each in records if each.latency is not None]
+        rates = [each.seconds_per_byte for each in records if each.seconds_per_byte is not None]
+        usual = (median(latencies) if latencies else 0.0) + (median(rates) * size if rates else 0.0)
+        return max(HEDGE_DELAY, 3 * usual)
+
+    def latency(self, server: GridServer) -> float:
+        """Seconds that `server` takes to answer at all, 0 when unknown."""
+        record = self._records.get(server)
+        return (record and record.latency) or 0.0
+
+    def handicap(self, server: GridServer, best_latency: float, best_rate: float) -> int:
+        """0 for a server about as fast as the best, one more for every doubling of its latency or halving of its rate.
+
+        The best values are those of `best_of`. A server whose rate is not known is taken to be fast: that is how it is
+        found out.
+        """
+        record = self._records.get(server)
+        if record is None:
+            return 0
+        slower = max(record.latency or 0.0, SAME) / max(best_latency, SAME)
+        if record.seconds_per_byte is not None and best_rate:
+            slower = max(slower, record.seconds_per_byte / best_rate)
+        return max(int(slower).bit_length() - 1, 0)
+
+    def best_of(self, servers: set[GridServer]) -> tuple[float, float]:
+        """The smallest latency and the smallest seconds per byte known among `servers`; 0 for none."""
+        records = [record for server in servers if (record := self._records.get(server)) is not None]
+        latencies = [each.latency for each in records if each.latency is not None]
+        rates = [each.seconds_per_byte for each in records if each.seconds_per_byte is not None]
+        return min(latencies, default=0.0), min(rates, default=0.0)
+
+    def _record(self, server: GridServer) -> _Record:
+        return self._records.setdefault(server, _Record())
+
+
+def _averaged(average: float | None, newest: float) -> float:
+    return newest if average is None else average + WEIGHT * (newest - average)
