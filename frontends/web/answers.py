@@ -1,4 +1,7 @@
-"""What goes out: an answer is a value until it is sent, so that handlers are plain functions from requests to answers. Spec: 07 §6.2, §15.2."""
+"""What goes out: an answer is a value until it is sent, so that handlers are plain functions from requests to answers.
+
+Spec: 07 §6.2, §15.2.
+"""
 from __future__ import annotations
 
 import json

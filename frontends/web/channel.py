@@ -17,13 +17,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.http_headers import Headers
 
 from frontends.web.body import Body
 from lafs.interfaces import Bytes
+from lafs.tasks import Timer
 
 if TYPE_CHECKING:
     from frontends.web.site import GatewaySite
@@ -189,17 +189,22 @@ class Channel(HTTPChannel):
     """One connection of a client."""
 
     site: GatewaySite
-    requestFactory = Exchange  # type: ignore[assignment]
+    requestFactory = Exchange  # type: ignore[assignment]  # noqa: N815 - Twisted's name
     requests: list[Exchange]
     _body_held = False
     _dropping = False
     _asked_to_continue = False
-    _lingering: IDelayedCall | None = None
+    _lingering: Timer | None = None
 
     @property
     def connection(self) -> Any:
         """The transport, which Twisted types as if it might not be there."""
         return self.transport
+
+    @property
+    def _reading(self) -> Any:
+        """The reading side of the transport."""
+        return self._networkProducer
 
     def connectionMade(self) -> None:
         super().connectionMade()  # type: ignore[no-untyped-call]
@@ -217,7 +222,8 @@ class Channel(HTTPChannel):
         self._asked_to_continue = expectations[0].lower() == b"100-continue" and self._version == b"HTTP/1.1"
         if self.length != 0 and (self.length is None or self.length > WHOLE_BODY or self._asked_to_continue):
             self.setTimeout(STALL_SECONDS)  # type: ignore[no-untyped-call]
-            exchange.begin(self._command, self._path)
+            target: Any = self._path  # Twisted has a wrong type for it
+            exchange.begin(self._command, target)
 
     def rawDataReceived(self, data: bytes) -> None:
         if not self._dropping:
@@ -254,18 +260,18 @@ class Channel(HTTPChannel):
     def hold_body(self) -> None:
         self._body_held = True
         self.setTimeout(None)  # type: ignore[no-untyped-call]
-        self._networkProducer.pauseProducing()
+        self._reading.pauseProducing()
 
     def let_body_flow(self) -> None:
         self._body_held = False
         if not self._handlingRequest:
             self.setTimeout(STALL_SECONDS)  # type: ignore[no-untyped-call]
             if not self._waitingForTransport:
-                self._networkProducer.resumeProducing()
+                self._reading.resumeProducing()
 
     def linger(self) -> None:
         """Read and drop what a client sends after its answer, for a while."""
-        self._lingering = self.callLater(LINGER_SECONDS, self.loseConnection)
+        self._lingering = self.callLater(LINGER_SECONDS, self.loseConnection)  # type: ignore[no-untyped-call]
 
     # --- the answer's back-pressure: called by the transport
 
@@ -277,6 +283,6 @@ class Channel(HTTPChannel):
     def resumeProducing(self) -> None:
         super().resumeProducing()  # type: ignore[no-untyped-call]
         if self._body_held:
-            self._networkProducer.pauseProducing()
+            self._reading.pauseProducing()
         if self.requests:
             self.requests[0].resume()

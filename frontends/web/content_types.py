@@ -1,11 +1,13 @@
 """The type and the download name of a stored file, from the name it is asked for under.
 
-Nothing is guessed from the contents. Types come from Python's table and the system's, with the additions of the peer; where the name
-says that a file is compressed, the type is that of the compression, because the bytes are sent as they are. Spec: 07 §6.2.
+Nothing is guessed from the contents. Types come from Python's table and the system's, with the additions of the peer; where
+the name says that a file is compressed, the type is that of the compression, because the bytes are sent as they are.
+Spec: 07 §6.2.
 """
 from __future__ import annotations
 
 import mimetypes
+import os
 from functools import cache
 from urllib.parse import quote
 
@@ -37,7 +39,7 @@ _COMPRESSIONS = {
 @cache
 def _table() -> dict[str, str]:
     """Extension, in lower case and with its dot, to type. Read once: the system's files are on disk."""
-    known = mimetypes.MimeTypes(mimetypes.knownfiles)
+    known = mimetypes.MimeTypes([path for path in mimetypes.knownfiles if os.path.isfile(path)])
     return {**known.types_map[0], **known.types_map[1], **_ADDED, **_COMPRESSIONS}
 
 

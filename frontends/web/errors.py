@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from itertools import count
 
 from attrs import frozen
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lafs.errors import (
@@ -26,7 +25,7 @@ from lafs.errors import (
     TimedOut,
     UnhappyUpload,
 )
-
+from lafs.tasks import Clock
 
 _log = Logger(namespace="lafs.web")
 
@@ -88,7 +87,7 @@ def censored(text: str) -> str:
 class Explainer:
     """Turns exceptions into explanations, and logs those that nobody expected."""
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._numbers = count(1)
 

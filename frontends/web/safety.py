@@ -39,7 +39,7 @@ STORED_POLICY = (
 """Of stored files: they may be beautiful, but run nothing, send nothing and have no origin."""
 
 DOCUMENT_POLICY = b"default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'"
-"""Of stored PDF: browsers show it with a viewer of their own, which has no access to this origin and does not start in a sandbox."""
+"""Of stored PDF: browsers show it with a viewer of their own, which cannot act as this origin, and does not start in a sandbox."""
 
 
 def policy_for(content_type: str) -> bytes:

@@ -1,0 +1,94 @@
+"""What the gateway is doing and has lately done: the newest operations of each kind, for the status page. Spec: 07 §12."""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from attrs import define
+
+Kind = Literal["upload", "download"]
+
+REMEMBERED = 10
+"""Finished operations of each kind that are kept."""
+
+PATH_NAMES: dict[Kind, str] = {"upload": "up", "download": "down"}
+
+
+@define(eq=False)
+class Operation:
+    """One upload or download. Updated by whoever does it."""
+
+    kind: Kind
+    number: int
+    """Counts up from 0 for each kind."""
+    size: int | None
+    storage_index: str | None = None
+    done: int = 0
+    """Bytes so far."""
+    outcome: str = ""
+    """Empty while it is going on."""
+
+    @property
+    def name(self) -> str:
+        return f"{PATH_NAMES[self.kind]}-{self.number}"
+
+    @property
+    def progress(self) -> float:
+        """0.0 to 1.0; 0.0 as long as the size is unknown."""
+        if self.outcome == "Finished":
+            return 1.0
+        return min(1.0, self.done / self.size) if self.size else 0.0
+
+    @property
+    def status(self) -> str:
+        return self.outcome or ("Uploading" if self.kind == "upload" else "Downloading")
+
+    def summary(self) -> dict[str, object]:
+        """As `/status?t=json` shows it."""
+        shown: dict[str, object] = {
+            "type": self.kind,
+            "storage-index-string": self.storage_index,
+            "total-size": self.size,
+            "status": self.status,
+        }
+        if self.kind == "download":
+            return {**shown, "progress": self.progress}
+        # Hashing, encryption and sending go on together, so the three have one progress.
+        names = ("progress-hash", "progress-ciphertext", "progress-encode-push")
+        return {**shown, **dict.fromkeys(names, self.progress)}
+
+
+class History:
+    """All operations under way, and the last finished ones."""
+
+    def __init__(self) -> None:
+        self._active: dict[int, Operation] = {}
+        self._recent: dict[Kind, deque[Operation]] = {kind: deque(maxlen=REMEMBERED) for kind in PATH_NAMES}
+        self._counts: dict[Kind, int] = dict.fromkeys(PATH_NAMES, 0)
+
+    @contextmanager
+    def operation(self, kind: Kind, size: int | None = None, storage_index: str | None = None) -> Iterator[Operation]:
+        """Record one operation, from here to the end of the block."""
+        operation = Operation(kind, self._counts[kind], size, storage_index)
+        self._counts[kind] += 1
+        self._active[id(operation)] = operation
+        try:
+            yield operation
+        except BaseException as error:
+            operation.outcome = f"Failed: {type(error).__name__}"
+            raise
+        else:
+            operation.outcome = "Finished"
+        finally:
+            del self._active[id(operation)]
+            self._recent[kind].appendleft(operation)
+
+    def active(self) -> Iterable[Operation]:
+        """Newest first."""
+        return list(reversed(self._active.values()))
+
+    def recent(self) -> Iterable[Operation]:
+        """Newest first of each kind, uploads before downloads."""
+        return [operation for kind in PATH_NAMES for operation in self._recent[kind]]

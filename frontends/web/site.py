@@ -1,0 +1,145 @@
+"""The gateway put together: `make_site` returns the factory that a listening port serves.
+
+For each exchange: check who asks, parse, find the answer, send it; an error becomes an answer of its own as long as nothing
+has been sent, and afterwards cuts the connection. Spec: 07 §1, §15, §18.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.web.http import HTTPFactory, datetimeToString
+
+from frontends.web import routes
+from frontends.web.answers import Answer, Reply, page, text
+from frontends.web.channel import Channel, Exchange
+from frontends.web.errors import Explainer, Refusal
+from frontends.web.gateway import Files, Gateway
+from frontends.web.history import History
+from frontends.web.pages import Pages, load_assets
+from frontends.web.request import Request
+from frontends.web.safety import ALWAYS, Guard
+from lafs.interfaces import NodeStatus
+from lafs.statistics import Counters
+from lafs.tasks import Clock, spawn
+
+IDLE_SECONDS = 60
+"""Between requests."""
+
+_SECRET_PATH = re.compile(r"^/(uri|cap|file|named)/[^?]*")
+_SECRET_ARGUMENTS = re.compile(r"([?&](?:uri|private-key|to_dir|when_done|return_to)=)[^&]*")
+
+_log = Logger(namespace="lafs.web")
+
+
+def make_site(
+    files: Files,
+    status: NodeStatus,
+    *,
+    clock: Clock,
+    counters: Counters,
+    allowed_hosts: Iterable[str] = (),
+) -> GatewaySite:
+    """The gateway of a node. `allowed_hosts` are names, without port, other than local ones by which browsers may call it."""
+    gateway = Gateway(files, status, clock, History(), Pages(), load_assets())
+    return GatewaySite(gateway, Guard(allowed_hosts), counters)
+
+
+class GatewaySite(HTTPFactory):
+    """The factory of the gateway's connections."""
+
+    protocol = Channel  # type: ignore[assignment]
+
+    def __init__(self, gateway: Gateway, guard: Guard, counters: Counters) -> None:
+        super().__init__(timeout=IDLE_SECONDS, reactor=cast(IReactorTime, gateway.clock))
+        self._gateway = gateway
+        self._guard = guard
+        self._counters = counters
+        self._explainer = Explainer(gateway.clock)
+        self._headers = (-1, b"")
+
+    def buildProtocol(self, addr: Any) -> Any:
+        channel: Any = super().buildProtocol(addr)
+        channel.site = self
+        return channel
+
+    def startFactory(self) -> None:
+        """Twisted's would open its own access log."""
+
+    def stopFactory(self) -> None:
+        """Nothing was opened."""
+
+    def common_headers(self) -> bytes:
+        """The lines that every answer has, Date among them. Made anew once a second."""
+        now = int(self._gateway.clock.seconds())
+        if self._headers[0] != now:
+            self._headers = (now, ALWAYS + b"Date: %s\r\n" % datetimeToString(now))  # type: ignore[no-untyped-call]
+        return self._headers[1]
+
+    def serve(self, exchange: Exchange) -> Deferred[None]:
+        """Work on an exchange. Never fails; cancelled when the client goes away."""
+        return spawn(self._serve(exchange))
+
+    def answered(self, exchange: Exchange) -> None:
+        """Log and count an exchange that is over."""
+        self._counters.count("web.requests")
+        client = getattr(exchange.channel.connection.getPeer(), "host", "-")
+        _log.info(
+            "web: {client} {method} {target} {status} {sent}",
+            client=client,
+            method=exchange.method.decode("latin-1"),
+            target=censored_target(exchange.target.decode("latin-1")),
+            status=exchange.status,
+            sent=exchange.sent,
+        )
+
+    async def _serve(self, exchange: Exchange) -> None:
+        try:
+            await (await self._reply(exchange)).send(exchange)
+        except (Exception, CancelledError) as error:
+            if not exchange.gone:
+                await self._fail(exchange, error)
+
+    async def _reply(self, exchange: Exchange) -> Reply:
+        self._admit(exchange)
+        return await routes.answer(self._gateway, Request.of(exchange))
+
+    def _admit(self, exchange: Exchange) -> None:
+        headers = exchange.requestHeaders
+        self._guard.admit(
+            exchange.method.decode("ascii"),
+            headers.getRawHeaders(b"Host", []),
+            headers.getRawHeaders(b"Origin", []),
+            headers.getRawHeaders(b"Sec-Fetch-Site", []),
+            getattr(exchange.channel.connection.getHost(), "host", ""),
+            bool(exchange.channel.isSecure()),  # type: ignore[no-untyped-call]
+        )
+
+    async def _fail(self, exchange: Exchange, error: BaseException) -> None:
+        """Answer with the error, if that is still possible; else cut the connection, so that nobody takes a part for the whole."""
+        if exchange.started:
+            if not isinstance(error, Refusal):
+                self._explainer.explain(error)
+            exchange.abort()
+            return
+        try:
+            await self._explain(exchange, error).send(exchange)
+        except Exception as second:
+            self._explainer.report(second)
+            exchange.abort()
+
+    def _explain(self, exchange: Exchange, error: BaseException) -> Answer:
+        explanation = self._explainer.explain(error)
+        if "text/html" in b",".join(exchange.requestHeaders.getRawHeaders(b"Accept", [])).decode("latin-1"):
+            markup = self._gateway.pages.render("error", status=explanation.status, text=explanation.text)
+            return page(markup, explanation.status, explanation.headers)
+        return text(explanation.text, explanation.status, explanation.headers)
+
+
+def censored_target(target: str) -> str:
+    """The target of a request, for the log: without caps."""
+    return _SECRET_ARGUMENTS.sub(r"\1[CENSORED]", _SECRET_PATH.sub(r"/\1/[CENSORED]", target))
