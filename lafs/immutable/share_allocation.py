@@ -108,6 +108,7 @@ class ShareAllocator:
         self._letters: Mailbox[_Answer | _PatienceOver] = Mailbox()
         self._open: list[_Question] = []
         self._writable = [server for server in self._servers if self._has_room(server)]
+        self._waiting_for_room = False
         self._granted: dict[int, Grant] = {}
         self._existing: dict[int, list[GridServer]] = {}
         self._story: dict[GridServer, str] = {}
@@ -138,8 +139,11 @@ class ShareAllocator:
         # Who has not answered yet is not asked for more: the answer may be a refusal, or never come.
         busy = {question.server for question in self._open if question.slow or question.shares}
         writable = [server for server in self._writable if server not in busy]
+        holders = self._holders()
+        placed = plan(self._total, holders, writable)
+        self._waiting_for_room = len(holders.keys() | placed.keys()) < self._total
         wanted: dict[GridServer, set[int]] = {}
-        for share, server in plan(self._total, self._holders(), writable).items():
+        for share, server in placed.items():
             wanted.setdefault(server, set()).add(share)
         for server, shares in wanted.items():
             self._ask(server, frozenset(shares))
@@ -204,6 +208,9 @@ class ShareAllocator:
                 self._failed(question, letter.allocation)
             else:
                 self._accept(question, letter.allocation)
+                as_planned = question.shares == letter.allocation.writers.keys()
+                if as_planned and not self._existing and not self._waiting_for_room:
+                    return
         self._place()
 
     def _failed(self, question: _Question, failure: Failure) -> None:

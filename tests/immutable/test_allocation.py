@@ -191,6 +191,10 @@ class Allocating(SynchronousTestCase):
         homes = self.homes(2, 5, 2)
         self.assertEqual(self.placed(homes), {0: ["s0"], 1: ["s1"], 2: ["s0"], 3: ["s1"], 4: ["s0"]})
 
+    def test_shares_refused_while_the_others_are_still_thinking_find_homes_when_they_answer(self) -> None:
+        homes = self.homes(3, 6, 2, s0={"full": True})
+        self.assertEqual(sorted(homes.sharemap()), [0, 1, 2, 3, 4, 5])
+
     def test_cancelling_leaves_no_writer_and_no_timer(self) -> None:
         running = self.allocate(3, 3, 3, s0={"hung": True})
         running.addErrback(lambda _: None)
