@@ -86,12 +86,11 @@ class ProcessFile:
     def _locked(self) -> Iterator[None]:
         descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PUBLIC)
         try:
-            if _is_locked(descriptor):
-                raise NodeError(f"Another process is still locking {self._lock_path}; try again when it is done")
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise NodeError(f"Another process is still locking {self._lock_path}; try again when it is done") from None
             yield
-        except BlockingIOError:
-            raise NodeError(f"Another process is still locking {self._lock_path}; try again when it is done") from None
         finally:
             os.close(descriptor)
 
@@ -107,14 +106,16 @@ def _is_locked(descriptor: int) -> bool:
 
 
 def start_time(pid: int) -> float | None:
-    """When process `pid` started, in seconds since the epoch; None if there is no such process."""
+    """When process `pid` started, in seconds since the epoch; None if there is no such process, or only its remains."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
-        ticks = int(stat[stat.rindex(b")") + 2 :].split()[19])
+        fields = stat[stat.rindex(b")") + 2 :].split()  # the name of the program, before it, may hold anything
+        if fields[0] in (b"Z", b"X"):
+            return None
         boot = re.search(rb"^btime ([0-9]+)$", Path("/proc/stat").read_bytes(), re.MULTILINE)
         assert boot is not None
-        return float(int(boot[1])) + ticks / os.sysconf("SC_CLK_TCK")
-    except FileNotFoundError:
+        return float(int(boot[1])) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (FileNotFoundError, ProcessLookupError):
         return None if Path("/proc/stat").exists() else _start_time_by_ps(pid)
 
 

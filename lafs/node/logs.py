@@ -1,0 +1,45 @@
+"""The log of a node: Twisted's lines on a stream, with nothing in them that would open a file or reach a node.
+
+No code writes caps or FURLs into the log on purpose; what libraries write (a refused connection to a FURL, an exception quoting
+its argument) is washed here, on the way out. Begun by `process`. Spec: 08 §23.1.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import IO, Any
+
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEventAsClassicLogText,
+    globalLogBeginner,
+)
+
+_SECRETS = (
+    (re.compile(r"(URI(?::|%3A)[A-Z0-9-]+(?::|%3A))[A-Za-z0-9:%]+", re.IGNORECASE), r"\1[CENSORED]"),
+    (re.compile(r"(pb(?:\+\w+)?://[^\s/@'\"]*@[^\s/'\"]*/)[^\s'\">,)]+"), r"\1[CENSORED]"),
+    (re.compile(r"\bpriv-v0-[a-z2-7]+"), "priv-v0-[CENSORED]"),
+)
+"""Caps (also as in a URL), the last part of FURLs, private keys."""
+
+
+def washed(text: str) -> str:
+    """`text` without the secrets in it."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def begin(stream: IO[str]) -> None:
+    """Send everything that is logged from now on, from level info, to `stream`."""
+    levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
+    globalLogBeginner.beginLoggingTo([FilteringLogObserver(FileLogObserver(stream, _line), [levels])], redirectStandardIO=False)
+
+
+def _line(event: LogEvent) -> str | None:
+    text = formatEventAsClassicLogText(event)
+    return None if text is None else washed(text)
