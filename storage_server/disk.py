@@ -4,7 +4,7 @@ The store performs all its disk work through a `Disk`, so that the same code run
 that tears writes, forgets what was not synced and crashes between any two verbs (the simulation). Called from worker
 threads; one `DiskFile` is used by one thread at a time.
 
-What survives a crash (the model every caller relies on, and a simulated disk must not be kinder than this): contents and
+What survives a crash (every caller relies on this model, and a simulated disk must not be kinder): contents and
 size of a file are durable after its `sync`; its name in a directory (a creation, a rename, a removal) after
 `sync_directory` of that directory. Anything else may or may not survive, whole or in part, in any order.
 Spec: 05 §1; design, rule 6.

@@ -1,0 +1,131 @@
+"""Commits to the journal, gathered into batches: whoever asks while one batch is being synced shares the next.
+
+The reactor's side of `journal.py`, used by the share store. Also decides when to checkpoint: when the journal has grown
+large, some time after the last one, and at the end.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from lafs.errors import ServerError
+from lafs.tasks import Clock, Timer, spawn
+from lafs.workers import Workers
+from storage_server.edits import Change
+from storage_server.failures import as_server_error, reason_for_log
+from storage_server.journal import Journal
+
+CHECKPOINT_SIZE: Final = 64 * 1024 * 1024
+CHECKPOINT_SECONDS: Final = 30
+
+log = Logger()
+
+
+class Commits:
+    """Makes changes to share files certain. All methods on the reactor thread."""
+
+    def __init__(self, journal: Journal, workers: Workers, clock: Clock) -> None:
+        self._journal = journal
+        self._workers = workers
+        self._clock = clock
+        self._waiting: list[tuple[Sequence[Change], Deferred[None]]] = []
+        self._wanting_checkpoint: list[Deferred[None]] = []
+        self._wanting_catch_up: list[tuple[str, Deferred[None]]] = []
+        self._running = False
+        self._timer: Timer | None = None
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Make all of `changes` to one bucket, or none. When this returns they are made, and survive a crash.
+
+        No two commits at a time may concern the same bucket. Raises NoSpace or ServerError: either nothing was changed,
+        or the disk failed when the changes were certain already, and the bucket wants `catch_up` first.
+        """
+        if changes:
+            turn: Deferred[None] = Deferred(lambda _: None)
+            self._waiting.append((changes, turn))
+            await self._await_turn(turn)
+
+    async def catch_up(self, bucket: str) -> None:
+        """Before anything is done with `bucket`: carry out what the disk refused last time. Raises ServerError."""
+        if self._journal.is_stuck(bucket):
+            turn: Deferred[None] = Deferred(lambda _: None)
+            self._wanting_catch_up.append((bucket, turn))
+            await self._await_turn(turn)
+
+    async def settle(self, path: str) -> None:
+        """Before the file at `path` is replaced or removed by other means: no journal shall remember it."""
+        if self._journal.concerns(path):
+            await self.checkpoint()
+
+    async def checkpoint(self) -> None:
+        """Return when share files hold all that was committed, and there is nothing to recover. Raises ServerError."""
+        turn: Deferred[None] = Deferred(lambda _: None)
+        self._wanting_checkpoint.append(turn)
+        await self._await_turn(turn)
+
+    async def stop(self) -> None:
+        """A last checkpoint. Raises ServerError; then the next start recovers."""
+        try:
+            await self.checkpoint()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    async def _await_turn(self, turn: Deferred[None]) -> None:
+        if not self._running:
+            self._running = True
+            spawn(self._work_off())
+        await turn
+
+    async def _work_off(self) -> None:
+        """The only place that calls into the journal, one call at a time."""
+        while self._waiting or self._wanting_checkpoint or self._wanting_catch_up:
+            stuck, self._wanting_catch_up = self._wanting_catch_up, []
+            for bucket, turn in stuck:
+                _answer(turn, await self._attempt(self._journal.catch_up, bucket))
+            batch, self._waiting = self._waiting, []
+            if batch:
+                await self._write(batch)
+            wanting, self._wanting_checkpoint = self._wanting_checkpoint, []
+            if wanting or self._journal.size > CHECKPOINT_SIZE:
+                failure = await self._attempt(self._journal.checkpoint)
+                for turn in wanting:
+                    _answer(turn, failure)
+        self._running = False
+
+    async def _write(self, batch: Sequence[tuple[Sequence[Change], Deferred[None]]]) -> None:
+        outcomes: Sequence[ServerError | None]
+        try:
+            outcomes = await self._workers.run(self._journal.write, [changes for changes, _ in batch])
+        except Exception as error:
+            log.error("The journal could not be written: {reason}", reason=reason_for_log(error))
+            outcomes = [as_server_error(error)] * len(batch)
+        if self._timer is None:
+            self._timer = self._clock.callLater(CHECKPOINT_SECONDS, self._checkpoint_now)
+        for (_, turn), outcome in zip(batch, outcomes, strict=True):
+            _answer(turn, outcome)
+
+    def _checkpoint_now(self) -> None:
+        self._timer = None
+        spawn(self.checkpoint()).addErrback(lambda _: None)
+
+    async def _attempt(self, work: Callable[..., None], *arguments: str) -> ServerError | None:
+        try:
+            await self._workers.run(work, *arguments)
+        except Exception as error:
+            log.error("Committed changes could not be carried out: {reason}", reason=reason_for_log(error))
+            return as_server_error(error)
+        return None
+
+
+def _answer(turn: Deferred[None], failure: ServerError | None) -> None:
+    if turn.called:
+        return  # Whoever asked was cancelled meanwhile.
+    if failure is None:
+        turn.callback(None)
+    else:
+        turn.errback(failure)

@@ -1,0 +1,311 @@
+"""The share store: what a storage server does, in process. The doors (Foolscap, HTTPS) only translate to it.
+
+Implements `lafs.interfaces.StorageServer` on one storage directory, laid out as a Tahoe server lays it out, so that an
+existing one can be taken over as it is. What concerns one file (one bucket) is done in the order it was asked; different
+buckets go on at once. All disk work runs in `Workers`. What was acknowledged survives a crash at any instruction.
+Spec: 05 §1-§10.
+"""
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from os import PathLike, fspath
+from os.path import abspath
+from typing import Final, Literal, ParamSpec, TypeVar
+
+from twisted.logger import Logger
+
+from lafs import __version__
+from lafs.crypto.storage_index import StorageIndex
+from lafs.errors import NoSpace, ServerError
+from lafs.interfaces import (
+    Allocation,
+    ByteRange,
+    LeaseSecrets,
+    ServerVersion,
+    ShareKind,
+    ShareReader,
+    ShareWriter,
+    SlotSecrets,
+    SlotWrite,
+)
+from lafs.statistics import Counters
+from lafs.tasks import Clock, Lane, uncancelled
+from lafs.workers import Workers
+from storage_server.advisories import Advisory, Allowance, keep
+from storage_server.commits import Commits
+from storage_server.directories import LARGEST_SHARE_NUMBER, Directories, Places
+from storage_server.disk import Disk
+from storage_server.durability import RelaxedDisk
+from storage_server.edits import Edit
+from storage_server.failures import as_server_error, reason_for_log
+from storage_server.journal import Journal
+from storage_server.leases import OTHER_OWNER, UPLOADER, LeaseTerms
+from storage_server.measurements import Measurements
+from storage_server.share_files import Found, ShareFiles
+from storage_server.slots import LARGEST_READ, Slots
+from storage_server.space import Room
+from storage_server.start_up import prepare
+from storage_server.uploads import Uploads, UploadServices
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LARGEST_SIZE: Final = 2**63
+SECRET_SIZE: Final = 32
+
+log = Logger()
+
+
+class ShareStore:
+    """One storage directory, being served. `start` first; `stop` last.
+
+    `node_id` are the 20 bytes that name this server in the mutable containers it writes. `reserved_space` bytes of the
+    file system are left alone. `durability` "relaxed" forgoes syncing: for those who prefer speed to surviving a power cut.
+    """
+
+    def __init__(
+        self,
+        root: str | PathLike[str],
+        *,
+        disk: Disk,
+        workers: Workers,
+        clock: Clock,
+        node_id: bytes,
+        reserved_space: int = 0,
+        readonly: bool = False,
+        durability: Literal["full", "relaxed"] = "full",
+        counters: Counters,
+    ) -> None:
+        if len(node_id) != 20:
+            raise ValueError(f"a node id has 20 bytes, not {len(node_id)}")
+        disk = RelaxedDisk(disk) if durability == "relaxed" else disk
+        self._disk = disk
+        self._places = Places(abspath(fspath(root)))
+        self._clock = clock
+        self._workers = workers
+        self._measurements = Measurements(counters, clock)
+        self._room = Room(disk, self._places.shares, reserved_space, readonly)
+        self._directories = Directories(disk, self._places.shares, workers)
+        self._journal = Journal(disk, self._places, self._directories)
+        self._commits = Commits(self._journal, workers, clock)
+        self._files = ShareFiles(disk, self._places, node_id)
+        self._slots = Slots(self._files, self._room, node_id)
+        self._uploads = Uploads(
+            UploadServices(
+                disk, self._places, self._directories, self._commits, workers, clock, self._measurements
+            )
+        )
+        self._lanes: dict[StorageIndex, tuple[Lane, int]] = {}
+        self._advisories = Allowance()
+        self._serving = False
+
+    async def start(self) -> None:
+        """Make the storage directory ready: recover from a crash, forget unfinished uploads. Raises ServerError."""
+        await self._run(prepare, self._disk, self._places, self._journal)
+        self._serving = True
+
+    async def stop(self) -> None:
+        """Abort all uploads, finish what was begun, and leave every share file synced. Raises ServerError."""
+        self._serving = False
+        await self._uploads.abort_all()
+        for lane, _ in list(self._lanes.values()):
+            await lane.submit(_nothing)
+        await self._commits.stop()
+
+    # --- StorageServer -----------------------------------------------------------------------------------------------
+
+    async def version(self) -> ServerVersion:
+        available = await self._run(self._room.available)
+        return ServerVersion(f"lafs/{__version__}", available, available)
+
+    async def allocate_shares(
+        self, storage_index: StorageIndex, share_numbers: frozenset[int], size: int, secrets: LeaseSecrets
+    ) -> Allocation:
+        _check_numbers(share_numbers)
+        if not 0 <= size < LARGEST_SIZE:
+            raise ServerError("the size of a share cannot be that")
+        _check_secrets(secrets.renew, secrets.cancel)
+        with self._measurements.of("allocate"):
+            return await self._in_bucket(
+                storage_index, partial(self._allocate, storage_index, share_numbers, size, secrets)
+            )
+
+    async def list_shares(self, storage_index: StorageIndex) -> Mapping[int, ShareReader]:
+        with self._measurements.of("get"):
+            found = await self._in_bucket(storage_index, partial(self._run, self._files.survey, storage_index))
+            return {number: StoredShare(self, storage_index, number, length)
+                    for number, length in found.immutable.items()}
+
+    async def read_share(
+        self, storage_index: StorageIndex, number: int, data_length: int, offset: int, length: int
+    ) -> bytes:
+        """What a reader that was handed out reads. Raises ServerError."""
+        if offset < 0 or length < 0:
+            raise ServerError("a read from a share cannot begin before it, nor be of negative length")
+        available = min(length, data_length - offset)
+        if available > LARGEST_READ:
+            raise ServerError("more was asked for in one call than a server reads at once")
+        with self._measurements.of("read"):
+            path = self._places.share(storage_index, number)
+            return await self._run(self._files.read, path, offset, length, data_length)
+
+    async def add_lease(self, storage_index: StorageIndex, secrets: LeaseSecrets) -> None:
+        _check_secrets(secrets.renew, secrets.cancel)
+        with self._measurements.of("add-lease"):
+            terms = LeaseTerms.from_now(secrets, OTHER_OWNER, self._clock.seconds())
+            await self._in_bucket(storage_index, partial(self._lease, storage_index, terms))
+
+    async def read_slot(
+        self, storage_index: StorageIndex, share_numbers: frozenset[int], ranges: Sequence[ByteRange]
+    ) -> Mapping[int, Sequence[bytes]]:
+        with self._measurements.of("readv"):
+            return await self._in_bucket(
+                storage_index, partial(self._run, self._slots.read, storage_index, share_numbers, ranges)
+            )
+
+    async def test_and_write_slot(
+        self,
+        storage_index: StorageIndex,
+        secrets: SlotSecrets,
+        writes: Mapping[int, SlotWrite],
+        ranges: Sequence[ByteRange],
+    ) -> tuple[bool, Mapping[int, Sequence[bytes]]]:
+        _check_numbers(writes)
+        _check_secrets(secrets.write_enabler, secrets.lease.renew, secrets.lease.cancel)
+        with self._measurements.of("writev"):
+            return await self._in_bucket(
+                storage_index, partial(self._test_and_write, storage_index, secrets, writes, ranges)
+            )
+
+    async def report_corruption(
+        self, kind: ShareKind, storage_index: StorageIndex, share_number: int, reason: str
+    ) -> None:
+        """Keep a report for the operator. One about a share that is not here, or one too many, is dropped silently."""
+        if kind not in ("immutable", "mutable"):
+            raise ServerError("an unknown kind of share")
+        now = self._clock.seconds()
+        if 0 <= share_number <= LARGEST_SHARE_NUMBER and self._advisories.take(now):
+            await self._run(self._keep_advisory, Advisory(kind, storage_index, share_number, reason, now))
+
+    # --- for the node's statistics -----------------------------------------------------------------------------------
+
+    async def statistics(self) -> Mapping[str, float | int | None]:
+        """Current values by their full names. Spec: 05 §10."""
+        room = await self._run(self._room.statistics)
+        return {**room, "storage_server.allocated": self._uploads.allocated, **self._measurements.latencies()}
+
+    # --- one bucket at a time --------------------------------------------------------------------------------------------
+
+    async def _in_bucket(self, storage_index: StorageIndex, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of `work`, once all that was asked of this bucket before is done."""
+        if not self._serving:
+            raise ServerError("the storage server is not running")
+        lane, users = self._lanes.get(storage_index) or (Lane(), 0)
+        self._lanes[storage_index] = (lane, users + 1)
+
+        async def turn() -> T:
+            try:
+                await self._commits.catch_up(self._places.bucket(storage_index))
+                return await work()
+            finally:
+                lane, users = self._lanes[storage_index]
+                if users == 1:
+                    del self._lanes[storage_index]
+                else:
+                    self._lanes[storage_index] = (lane, users - 1)
+
+        return await uncancelled(lane.submit(turn))
+
+    async def _allocate(
+        self, storage_index: StorageIndex, share_numbers: frozenset[int], size: int, secrets: LeaseSecrets
+    ) -> Allocation:
+        terms = LeaseTerms.from_now(secrets, UPLOADER, self._clock.seconds())
+        # An upload that is closed while we look would be seen by neither look, if it was looked for only afterwards.
+        busy = self._uploads.of(storage_index, share_numbers)
+        found, edits, available = await self._run(self._survey_for_allocation, storage_index, terms)
+        await self._commits.commit(edits)
+        taken = busy | self._uploads.of(storage_index, share_numbers) | found.immutable.keys() | found.other
+        writers: dict[int, ShareWriter] = {}
+        for number in sorted(share_numbers - taken):
+            if available - self._uploads.allocated < size:
+                break
+            try:
+                writers[number] = self._uploads.begin(storage_index, number, size, terms)
+            except NoSpace:
+                break
+        return Allocation(frozenset(found.immutable), writers)
+
+    async def _lease(self, storage_index: StorageIndex, terms: LeaseTerms) -> None:
+        await self._commits.commit(await self._run(self._plan_leases, storage_index, terms))
+
+    async def _test_and_write(
+        self,
+        storage_index: StorageIndex,
+        secrets: SlotSecrets,
+        writes: Mapping[int, SlotWrite],
+        ranges: Sequence[ByteRange],
+    ) -> tuple[bool, Mapping[int, Sequence[bytes]]]:
+        terms = LeaseTerms.from_now(secrets.lease, OTHER_OWNER, self._clock.seconds())
+        plan = await self._run(
+            self._slots.plan, storage_index, secrets.write_enabler, terms, writes, ranges, self._uploads.allocated
+        )
+        await self._commits.commit(plan.changes)
+        return plan.passed, plan.read
+
+    # --- in a worker thread ------------------------------------------------------------------------------------------------
+
+    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of `work`, done in a worker. Raises ServerError for whatever goes wrong."""
+        try:
+            return await self._workers.run(work, *args, **kwargs)
+        except ServerError:
+            raise
+        except Exception as error:
+            log.error("The storage server failed: {reason}", reason=reason_for_log(error))
+            raise as_server_error(error) from None
+
+    def _survey_for_allocation(self, storage_index: StorageIndex, terms: LeaseTerms) -> tuple[Found, list[Edit], int]:
+        available = self._room.available()
+        found = self._files.survey(storage_index)
+        edits = []
+        if found.immutable:
+            edits = self._files.plan_leases(storage_index, terms, available, immutable_only=True)
+        return found, edits, available
+
+    def _plan_leases(self, storage_index: StorageIndex, terms: LeaseTerms) -> list[Edit]:
+        return self._files.plan_leases(storage_index, terms, self._room.available(), immutable_only=False)
+
+    def _keep_advisory(self, advisory: Advisory) -> None:
+        if advisory.share_number in self._files.numbers(advisory.storage_index):
+            keep(self._disk, self._places.advisories, advisory, self._room.available())
+
+
+class StoredShare:
+    """One finished immutable share: the `ShareReader` of the share store."""
+
+    def __init__(self, store: ShareStore, storage_index: StorageIndex, number: int, data_length: int) -> None:
+        self._store = store
+        self._storage_index = storage_index
+        self._number = number
+        self._data_length = data_length
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return await self._store.read_share(self._storage_index, self._number, self._data_length, offset, length)
+
+    async def report_corruption(self, reason: str) -> None:
+        await self._store.report_corruption("immutable", self._storage_index, self._number, reason)
+
+
+async def _nothing() -> None:
+    pass
+
+
+def _check_numbers(share_numbers: Iterable[int]) -> None:
+    if any(not 0 <= number <= LARGEST_SHARE_NUMBER for number in share_numbers):
+        raise ServerError(f"share numbers are from 0 to {LARGEST_SHARE_NUMBER}")
+
+
+def _check_secrets(*secrets: bytes) -> None:
+    if any(len(secret) != SECRET_SIZE for secret in secrets):
+        raise ServerError(f"a secret has {SECRET_SIZE} bytes")
