@@ -1,0 +1,102 @@
+"""A share store on a real temporary directory, a clock moved by hand, and results of coroutines that need no reactor."""
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from lafs.crypto.storage_index import StorageIndex
+from lafs.interfaces import LeaseSecrets
+from lafs.statistics import Counters
+from lafs.tasks import spawn
+from lafs.workers import InlineWorkers
+from storage_server.disk import Disk, DiskSpace, RealDisk
+from storage_server.share_store import ShareStore
+
+T = TypeVar("T")
+
+NODE_ID = bytes(range(20))
+PLENTY = 10**12
+START = 1_700_000_000.0
+
+
+def result_of(work: Awaitable[T]) -> T:
+    """The result (or exception) of `work`, which must be finished when it returns."""
+    outcome: list[T | Failure] = []
+    running: Deferred[T] = spawn(work)
+    running.addBoth(outcome.append)
+    if not outcome:
+        raise AssertionError("this is still waiting for something")
+    if isinstance(outcome[0], Failure):
+        outcome[0].raiseException()
+    return outcome[0]  # type: ignore[return-value]
+
+
+class MeasuredDisk(RealDisk):
+    """A real disk that has as much room as one says."""
+
+    available = PLENTY
+
+    def space(self, path: str) -> DiskSpace:
+        return DiskSpace(total=2 * PLENTY, free_for_root=self.available, free_for_others=self.available)
+
+
+def storage_index(number: int = 1) -> StorageIndex:
+    return StorageIndex(number.to_bytes(16, "big"))
+
+
+def secrets(number: int = 1) -> LeaseSecrets:
+    return LeaseSecrets(renew=bytes([number]) * 32, cancel=bytes([128 + number]) * 32)
+
+
+@define
+class Harness:
+    """One store and all that was passed into it."""
+
+    root: Path
+    disk: Disk = field(factory=MeasuredDisk)
+    clock: Clock = field(factory=Clock)
+    counters: Counters = field(factory=Counters)
+    options: dict[str, object] = field(factory=dict)
+    store: ShareStore = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.clock.seconds():
+            self.clock.advance(START)
+        self.store = ShareStore(
+            self.root,
+            disk=self.disk,
+            workers=InlineWorkers(),
+            clock=self.clock,
+            node_id=NODE_ID,
+            counters=self.counters,
+            **self.options,  # type: ignore[arg-type]
+        )
+        result_of(self.store.start())
+
+    def restarted(self, **changes: object) -> Harness:
+        """A new store on the same directory, as after a kill."""
+        return evolve(self, **changes)
+
+    def share_path(self, index: StorageIndex, number: int) -> Path:
+        return self.root / "shares" / index.text[:2] / index.text / str(number)
+
+    def upload(self, index: StorageIndex, contents: dict[int, bytes], lease: int = 1) -> None:
+        """Store whole shares of one file, all of one size."""
+        size = len(next(iter(contents.values())))
+        allocation = result_of(self.store.allocate_shares(index, frozenset(contents), size, secrets(lease)))
+        for number, content in contents.items():
+            writer = allocation.writers[number]
+            if content:
+                result_of(writer.write(0, content))
+            result_of(writer.close())
+
+    def contents(self, index: StorageIndex) -> dict[int, bytes]:
+        """All finished immutable shares of a file."""
+        found = result_of(self.store.list_shares(index))
+        return {number: result_of(reader.read(0, 2**60)) for number, reader in found.items()}
