@@ -114,6 +114,6 @@ class Reconnection(Generic[C]):
 
 
 def _ended(failure: Failure) -> Failure | None:
-    return None if failure.check(CancelledError) else failure
+    return None if isinstance(failure.value, CancelledError) else failure
 
 

@@ -122,9 +122,13 @@ def compare(stored: Announcement | None, heard: Announcement) -> News:
     return News.UPDATE
 
 
-def sign(fields: Mapping[str, Any], key: SigningKey) -> Envelope:
-    """The envelope of `fields`, to be published. They must have "service-name", and "seqnum" and "nonce" of their own."""
-    message = json.dumps(dict(fields)).encode("ascii")
+def sign(fields: Mapping[str, Any], key: SigningKey, sequence_number: int, nonce: bytes) -> Envelope:
+    """The envelope of `fields`, "service-name" among them, to be published.
+
+    `sequence_number` must be higher than in any earlier publication of this key, and is drawn once, however many
+    introducers it goes to (D11). `nonce` is 32 random bytes.
+    """
+    message = json.dumps({**fields, "seqnum": sequence_number, "nonce": base32.encode(nonce)}).encode("ascii")
     return Envelope(
         message=message,
         signature=(_PREFIX + base32.encode(key.sign(message))).encode("ascii"),
@@ -141,11 +145,14 @@ def verify(value: object) -> Announcement:
         raise BadAnnouncement("only signed announcements recognized")
     signature = _decoded(envelope.signature, "only v0- signatures recognized")
     server_id = envelope.key.decode("ascii", "replace")
-    _decoded(envelope.key, "only v0- keys recognized")
+    if not server_id.startswith(_PREFIX):
+        raise BadAnnouncement("only v0- keys recognized")
     try:
-        key = VerifyingKey.parse("pub-" + server_id)
+        key = VerifyingKey.of_server(server_id)
     except ValueError:
         raise BadAnnouncement("an announcement with an impossible key") from None
+    if key.server_id != server_id:
+        raise BadAnnouncement("an announcement whose key has another spelling than its own")
     if len(signature) != _SIGNATURE_SIZE or not key.verify(signature, envelope.message):
         raise BadAnnouncement("an announcement that was not signed with its key")
     return of_fields(server_id, _decoded_json(envelope.message), envelope)

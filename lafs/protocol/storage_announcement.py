@@ -95,9 +95,9 @@ def check_for_subscribers(storage: StorageAnnouncement) -> None:
 
 
 def _furl(fields: Mapping[str, Any]) -> Furl | None:
-    text = fields.get(FURL)
-    if text is None:
+    if FURL not in fields:
         return None
+    text = fields[FURL]
     if not isinstance(text, str):
         raise BadAnnouncement("an announcement whose FURL is not a text")
     try:
