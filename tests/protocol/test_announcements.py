@@ -1,9 +1,9 @@
 """Announcements: signed, verified, compared; and nothing that is wrong with one raises anything but BadAnnouncement."""
 from __future__ import annotations
 
+import contextlib
 import json
 from base64 import b64decode
-from contextlib import suppress
 from typing import Any
 
 from hypothesis import given
@@ -191,7 +191,7 @@ class Hostile(SynchronousTestCase):
 
     @given(st.binary())
     def test_any_signed_bytes_are_read_or_refused(self, message: bytes) -> None:
-        with suppress(BadAnnouncement):
+        with contextlib.suppress(BadAnnouncement):
             verify(signed_text(message))
 
     @given(

@@ -1,7 +1,7 @@
 """What storage servers say of themselves."""
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 from typing import Any
 
 from hypothesis import given
@@ -120,5 +120,5 @@ class Reading(SynchronousTestCase):
         )
     )
     def test_any_fields_are_read_or_refused(self, fields: dict[str, Any]) -> None:
-        with suppress(BadAnnouncement):
+        with contextlib.suppress(BadAnnouncement):
             check_for_subscribers(of_static_entry(SERVER_ID, fields))
