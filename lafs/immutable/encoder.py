@@ -1,8 +1,8 @@
 """From plaintext to blocks: the coding pipeline of an upload.
 
-Segments are read and encrypted strictly in order, since the cipher and the flat hash run over the whole file; erasure coding and block
-hashes of several segments then go on side by side in the worker threads. The uploader takes finished segments in order, and what it
-has not taken bounds what is coded ahead. Spec: 01 §11, 02 §§4-7.
+Segments are read and encrypted strictly in order, since the cipher and the flat hash run over the whole file; erasure coding
+and block hashes of several segments then go on side by side in the worker threads. The uploader takes finished segments in
+order, and what it has not taken bounds what is coded ahead. Spec: 01 §11, 02 §§4-7.
 """
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ class EncodedSegment:
 
 
 @frozen
+class CiphertextHashes:
+    """What a UEB says of the whole ciphertext: its flat hash, and the root of its hash tree."""
+
+    flat: bytes
+    root: bytes
+
+
+@frozen
 class Trailers:
     """What follows the blocks in every share, by share number, and the hash that goes into the cap."""
 
@@ -58,6 +66,7 @@ class Encoder:
         self._in_order = Lane()
         self._coming: deque[Deferred[EncodedSegment]] = deque()
         self._begun = 0
+        self._hash_only = False
         self._ciphertext_hashes: list[bytes] = []
         self._block_hashes: list[list[bytes]] = [[] for _ in range(layout.total)]
 
@@ -69,15 +78,18 @@ class Encoder:
 
     async def next(self) -> EncodedSegment | None:
         """The next segment in order; None after the last. Raises SourceFailed when the source has not the bytes it promised."""
-        self.start()
-        if not self._coming:
-            return None
-        segment = await self._coming.popleft()
-        self.start()
-        self._ciphertext_hashes.append(segment.ciphertext_hash)
-        for hashes, block in zip(self._block_hashes, segment.block_hashes, strict=True):
-            hashes.append(block)
+        segment = await self._take()
+        if segment is not None:
+            for hashes, block in zip(self._block_hashes, segment.block_hashes, strict=True):
+                hashes.append(block)
         return segment
+
+    async def ciphertext_hashes(self) -> CiphertextHashes:
+        """Instead of coding: hash the whole ciphertext, which is much less work."""
+        self._hash_only = True
+        while await self._take() is not None:
+            pass
+        return CiphertextHashes(self._flat_hash.digest(), MerkleTree(self._ciphertext_hashes).root)
 
     async def finish(self) -> Trailers:
         """Hash trees, chains and UEB, once all segments are taken."""
@@ -92,9 +104,20 @@ class Encoder:
             coming.cancel()
         self._coming.clear()
 
+    async def _take(self) -> EncodedSegment | None:
+        self.start()
+        if not self._coming:
+            return None
+        segment = await self._coming.popleft()
+        self.start()
+        self._ciphertext_hashes.append(segment.ciphertext_hash)
+        return segment
+
     async def _code(self, number: int) -> EncodedSegment:
         size = self._cut.size_of(number)
         ciphertext = await self._in_order.submit(lambda: self._read_and_encrypt(size))
+        if self._hash_only:
+            return EncodedSegment([], [], await self._workers.run_sized(size, ciphertext_segment_hash, ciphertext))
         padding = self._cut.block_size_of(number) * self._cut.needed - size
         work = size * self._layout.total // self._cut.needed
         return await self._workers.run_sized(work, code_segment, self._coder, ciphertext, padding)

@@ -1,8 +1,8 @@
 """Finding homes for the shares of a file: the conversation of an uploader with its servers before anything is sent.
 
 One round trip when all goes well: each server in permuted order is asked to take a share, and tells in the same answer which
-shares it has already; the servers behind them are only asked what they have. A share that one server refuses is offered to the next at once,
-and a server that does not answer loses its turn after a moment, but may still be of use if nobody else is left.
+shares it has already; the servers behind them are only asked what they have. A share that one server refuses is offered to the
+next at once, and a server that does not answer loses its turn after a moment, but may still be of use if nobody else is left.
 
     asked --granted--> writer        asked --refused/failed--> not willing, plan again
       |                                |

@@ -14,6 +14,7 @@ from lafs.capability import ImmutableReadCap
 from lafs.crypto.derivations import storage_index_of_read_key
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import NoServers, ServerError
+from lafs.immutable.already_stored import recognise
 from lafs.immutable.encoder import Encoder
 from lafs.immutable.happiness_report import is_happy, unhappy
 from lafs.immutable.layout import ShareLayout
@@ -26,6 +27,9 @@ from lafs.tasks import Clock, settle, sleep, spawn
 from lafs.workers import Workers
 
 OVERDUE_CHECK_SECONDS = 1.0
+
+RECOGNISE_FROM = 16 * 1024 * 1024
+"""Bytes of a file from which on asking servers for two round trips costs less than coding it for nothing."""
 
 SecretsFor = Callable[[StorageIndex, GridServer], LeaseSecrets]
 
@@ -59,13 +63,21 @@ class Uploader:
         segmentation = Segmentation(size, encoding.segment_size_for(size), encoding.needed)
         layout = ShareLayout.of(segmentation, encoding.total)
         job = _Job(key, storage_index_of_read_key(key), layout, encoding)
-        encoder = Encoder(source, key, layout, self._workers)
         began = self._clock.seconds()
+        encoder = Encoder(source, key, layout, self._workers)
         try:
             encoder.start()
             homes = await self._find_homes(job)
             placed = self._clock.seconds()
-            ueb_hash, stored = await self._push(encoder, homes, job)
+            stored: Mapping[int, Sequence[GridServer]] = homes.existing
+            ueb_hash = None
+            if not homes.granted and size >= RECOGNISE_FROM:
+                ueb_hash = await self._recognise(encoder, homes, job)
+                if ueb_hash is None:
+                    await source.rewind()
+                    encoder = Encoder(source, key, layout, self._workers)
+            if ueb_hash is None:
+                ueb_hash, stored = await self._push(encoder, homes, job)
         finally:
             encoder.close()
         ended = self._clock.seconds()
@@ -77,6 +89,10 @@ class Uploader:
             sharemap={share: frozenset(each.identity.server_id for each in held) for share, held in stored.items()},
             timings={"peer_selection": placed - began, "total_encode_and_push": ended - placed, "total": ended - began},
         )
+
+    async def _recognise(self, encoder: Encoder, homes: Homes, job: _Job) -> bytes | None:
+        happy = job.encoding.happy
+        return await recognise(encoder, job.layout, job.storage_index, homes.existing, happy, self._clock)
 
     async def _find_homes(self, job: _Job) -> Homes:
         servers = self._grid.for_upload(job.storage_index)
