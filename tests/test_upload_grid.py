@@ -1,18 +1,20 @@
 """Storing files on a whole grid: round trips, placement, and what may go wrong with servers on the way."""
 from __future__ import annotations
 
+import errno
 from collections import Counter
 
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
-from lafs.errors import NoServers, SourceFailed, UnhappyUpload
+from lafs.errors import NoServers, ServerError, SourceFailed, UnhappyUpload
 from lafs.immutable.parameters import EncodingParameters
 from lafs.immutable.share_allocation import ANSWER_SECONDS, PATIENCE_SECONDS
 from lafs.interfaces import StorageServer
 from lafs.sources import BytesSource
 from lafs.tasks import spawn
 from tests.memory_grid import Grid, ms, random_bytes
+from tests.simulation.disk import Operation
 from tests.simulation.machines import Machine
 
 CONTENT = random_bytes(10_000, seed=1)
@@ -138,17 +140,14 @@ class FullServers(SynchronousTestCase):
         grid = Grid(servers=10)
         content = random_bytes(200_000, seed=4)
         for machine in grid.machines[:3]:
-            machine.disk.capacity = machine.disk.used() + 70_000
             machine.disk.faults = _full_once_written_to
         upload = grid.store(content)
         self.assertEqual(grid.download(upload.cap).content, content)
         self.assertEqual(len(upload.result.sharemap), 7)
 
 
-def _full_once_written_to(operation: object) -> OSError | None:
-    import errno
-
-    return OSError(errno.ENOSPC, "no space left") if getattr(operation, "verb", "") == "write" else None
+def _full_once_written_to(operation: Operation) -> OSError | None:
+    return OSError(errno.ENOSPC, "no space left") if operation.verb == "write" else None
 
 
 class Unhappy(SynchronousTestCase):
@@ -211,8 +210,6 @@ class _Failing:
         self.list_shares = store.list_shares
 
     async def allocate_shares(self, *_: object) -> None:
-        from lafs.errors import ServerError
-
         raise ServerError("out of order")
 
 
@@ -278,7 +275,7 @@ class LostServers(SynchronousTestCase):
             held = victim.share_paths(upload.cap.storage_index)  # type: ignore[arg-type]
             self.assertLessEqual(set(acknowledged), set(held), f"power lost at change {change}")
             self.assertEqual(victim.unfinished(), [])
-            grid.kill([machine for machine in grid.machines[1:]][:1])
+            grid.kill(grid.machines[1:2])
             if held:
                 self.assertEqual(grid.download(upload.cap).content, SEVERAL_SEGMENTS)
             if not crashed:
