@@ -23,6 +23,9 @@ ERROR_LIMIT = 4000
 """Most characters of a gateway's error text that are shown."""
 
 
+UNSEEN = frozenset({"title", "style", "script"})
+
+
 class Refused(LafsError):
     """The gateway understood and said no. `status` is its HTTP status; the message has its text, without caps."""
 
@@ -59,7 +62,7 @@ class Answer:
         except (OSError, HTTPException):
             content = b""
         if len(content) < size:
-            raise CutOff("the gateway broke off at once")
+            raise CutOff("the gateway broke off")
         return content
 
     def pieces(self) -> Iterator[memoryview]:
@@ -67,17 +70,15 @@ class Answer:
         if self._response.length is None and not self._response.chunked:
             raise CutOff("the gateway did not say how long its answer is, so nobody could tell whether it is complete")
         buffer = memoryview(bytearray(PIECE_SIZE))
-        received = 0
         try:
             while count := self._response.readinto(buffer):
-                received += count
                 yield buffer[:count]
         except TimeoutError:
-            raise CutOff(f"nothing more came from the gateway after {received} bytes") from None
+            raise CutOff("the gateway sent nothing more for a long time") from None
         except (OSError, HTTPException):
-            raise CutOff(f"the gateway broke off after {received} bytes") from None
+            raise CutOff("the gateway broke off") from None
         if self._response.length:
-            raise CutOff(f"the gateway broke off after {received} of {received + self._response.length} bytes")
+            raise CutOff("the gateway broke off")
 
     def text(self) -> str:
         """The whole body as text, for small answers."""
@@ -117,7 +118,7 @@ def plain_text(body: bytes, html: bool) -> str:
     if html:
         text = without_markup(text)
     lines = (" ".join(line.split()) for line in printable(text).splitlines())
-    unique = dict.fromkeys(line for line in lines if line)  # a page says the same in its title and its heading
+    unique = dict.fromkeys(line for line in lines if line and line != "Error")  # the heading of a Tahoe gateway's page
     return conceal("\n".join(unique))[:ERROR_LIMIT]
 
 
@@ -127,7 +128,7 @@ def printable(text: str) -> str:
 
 
 def without_markup(page: str) -> str:
-    """The text of an HTML page, without styles and scripts."""
+    """The text of an HTML page, without its title, styles and scripts."""
     from html.parser import HTMLParser  # only an error page pays for it
 
     words: list[str] = []
@@ -136,10 +137,10 @@ def without_markup(page: str) -> str:
         hidden = 0
 
         def handle_starttag(self, tag: str, attrs: object) -> None:
-            self.hidden += tag in {"style", "script"}
+            self.hidden += tag in UNSEEN
 
         def handle_endtag(self, tag: str) -> None:
-            self.hidden -= tag in {"style", "script"} and self.hidden > 0
+            self.hidden -= tag in UNSEEN and self.hidden > 0
 
         def handle_data(self, data: str) -> None:
             if not self.hidden:

@@ -5,47 +5,48 @@ Used by `lafs get`. Spec: 08 §9.3, §24 C7; 07 §6.2 (ranges and ETags).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from errno import EISDIR
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from lafs.cli.answer import Answer, CutOff
 from lafs.cli.gateway import Gateway
 from lafs.cli.invocation import Invocation
 from lafs.cli.partial import Origin, PartialFile, Places, fingerprint, left_over
-from lafs.cli.progress import progress_for
+from lafs.cli.progress import Progress, progress_for
 from lafs.cli.quantities import size_text
 from lafs.errors import BadCapability
 
 OVERLAP = 64 * 1024
-"""How many bytes at the end of a partial file are fetched again and compared before it is continued."""
+"""How many bytes at the end of a partial file are fetched again, and compared, before it is continued."""
 
 
-def to_stream(invocation: Invocation, gateway: Gateway, target: str, stream: BinaryIO) -> None:
+def to_stream(invocation: Invocation, gateway: Gateway, target: str, stream: IO[bytes]) -> None:
     """Write the file to `stream`. Raises Refused, CutOff, Unreachable, BadCapability; OSError of the stream."""
+
+    def write(piece: memoryview) -> None:
+        while piece:  # an unbuffered device may take less
+            piece = piece[stream.write(piece) :]
+
     answer = expect_file(gateway.get(target))
     with progress_for(invocation, answer.length) as progress:
-        for piece in answer.pieces():
-            left = piece
-            while left:  # an unbuffered device may take less
-                left = left[stream.write(left) :]
-            progress.advance(len(piece))
+        copy(answer, write, progress)
     stream.flush()
 
 
 def to_file(invocation: Invocation, gateway: Gateway, target: str, path: Path) -> None:
     """Write the file to `path`, continuing what an earlier attempt left. Raises as `to_stream`, and InTheWay."""
     if path.is_dir():
-        raise IsADirectoryError(21, "is a directory; give the name of a file in it", str(path))
+        raise IsADirectoryError(EISDIR, "is a directory; give the name of a file in it", str(path))
     places = Places(path.resolve())  # a symbolic link stays one, and what it points to is replaced
     answer, partial = resume(gateway, target, places) or start(gateway, target, places)
-    total = None if answer.length is None else partial.size + answer.length
     if partial.size:
         invocation.say(f"continuing after {size_text(partial.size)}")
+    total = None if answer.length is None else partial.size + answer.length
     try:
         with progress_for(invocation, total, partial.size) as progress:
-            for piece in answer.pieces():
-                partial.append(piece)
-                progress.advance(len(piece))
+            copy(answer, partial.append, progress)
     except CutOff as error:
         if partial.leave():
             raise CutOff(f"{error}; the same command will continue") from None
@@ -54,6 +55,17 @@ def to_file(invocation: Invocation, gateway: Gateway, target: str, path: Path) -
         partial.leave()
         raise
     partial.finish()
+
+
+def copy(answer: Answer, write: Callable[[memoryview], None], progress: Progress) -> None:
+    """Move the whole body. Raises CutOff saying how far it came."""
+    try:
+        for piece in answer.pieces():
+            write(piece)
+            progress.advance(len(piece))
+    except CutOff as error:
+        total = "" if progress.total is None else f" of {progress.total}"
+        raise CutOff(f"{error} after {progress.done}{total} bytes") from None
 
 
 def start(gateway: Gateway, target: str, places: Places) -> tuple[Answer, PartialFile]:
@@ -75,7 +87,7 @@ def resume(gateway: Gateway, target: str, places: Places) -> tuple[Answer, Parti
         return None
     partial = PartialFile(places, origin, keep=size)
     try:
-        if partial.matches(offset, answer.start(size - offset)):
+        if partial.mend(offset, answer.start(size - offset)):
             return answer, partial
     except CutOff:
         partial.leave()

@@ -2,7 +2,7 @@
 
 Used by `lafs get`. The file appears under its own name when it is complete, never before; a download that broke off can be
 continued by the same command. The sidecar names the object by a hash, never by its cap, and the version by the gateway's ETag
-(objects without one can change, and are never continued). Before anything is appended, the last bytes of the part are asked for
+(objects without one can change, and are never continued). Before anything is appended, the last bytes of the part are fetched
 again and compared. Spec: 08 §24 C7.
 
 Safe in a directory others can write to: links are not followed, and only a regular file of our own is reused.
@@ -140,9 +140,17 @@ class PartialFile:
         with open(descriptor, "w", encoding="utf-8") as file:
             json.dump({"format": FORMAT, **asdict(self._origin)}, file)
 
-    def matches(self, offset: int, specimen: bytes) -> bool:
-        """Whether the bytes from `offset` on are exactly `specimen`."""
-        return os.pread(self._descriptor, len(specimen), offset) == specimen
+    def mend(self, offset: int, fresh: bytes) -> bool:
+        """Put `fresh` in place of the bytes from `offset` to the end, if the first half of them is the same.
+
+        The end of a part is where a crash, or a Tahoe gateway's "problem during download", leaves what is no part of the file.
+        """
+        half = fresh[: (len(fresh) + 1) // 2]
+        if os.pread(self._descriptor, len(half), offset) != half:
+            return False
+        self.size = offset
+        self.append(memoryview(fresh))
+        return True
 
     def append(self, data: memoryview) -> None:
         while data:

@@ -13,7 +13,7 @@ from lafs.errors import BadCapability
 
 CAP_PREFIXES = ("URI:", "ro.URI:", "imm.URI:")
 
-CAP_IN_TEXT = re.compile(r"(?:\b(?:ro|imm)\.)?\bURI(?::|%3A)[^\s\"'<>\\]+", re.IGNORECASE)
+CAP_IN_TEXT = re.compile(r"(?:\b(?:ro|imm)\.)?\bURI(?::|%3A)(?=\w)[^\s\"'<>\\]+", re.IGNORECASE)
 
 OBJECT_ROOTS = frozenset({"uri", "cap"})
 FILE_ROOTS = frozenset({"file", "named"})
