@@ -98,3 +98,46 @@ class BadCiphertext(LafsError):
 
 class SourceFailed(LafsError):
     """The bytes to be uploaded stopped coming: the client went away, or a local file changed or could not be read."""
+
+
+# --- mutable files and directories -----------------------------------------------------------------------------------
+
+
+class UnrecoverableFile(LafsError):
+    """No version of a mutable file (or directory) can be put together from the shares that were found."""
+
+
+class UncoordinatedWrite(LafsError):
+    """Someone else wrote the same mutable file at the same time, again and again; our change is not in it."""
+
+
+class NotWriteable(LafsError):
+    """A change through a cap that only reads."""
+
+
+class BadDirectory(LafsError):
+    """The contents of a directory cannot be understood."""
+
+
+class NoSuchChild(LafsError):
+    """A directory has no child of that name. `name` is that name; it is the whole message after "No such child: "."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"No such child: {name}")
+        self.name = name
+
+
+class ChildExists(LafsError):
+    """A child of that name is there, and was not to be replaced."""
+
+
+class NotADirectory(LafsError):
+    """A path goes on below something that has no children."""
+
+
+class BadChild(LafsError):
+    """Caps that cannot be stored as a child; `kind` is the peer's name of the rule broken. Spec: 04 §3.5."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind

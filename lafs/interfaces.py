@@ -5,7 +5,7 @@ for a test, without its caller knowing. Values are frozen; everything that waits
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from attrs import field, frozen
@@ -268,6 +268,57 @@ class FileNode(Protocol):
         Bytes past the end are left out. Every byte is verified before it is written. Raises NotEnoughShares,
         NoShares, BadCiphertext; cancelling stops all requests in flight.
         """
+        ...
+
+
+@frozen
+class MutableVersion:
+    """One signed state of a mutable file. A larger sequence number is newer; equal ones are told apart by root hash."""
+
+    sequence_number: int
+    root_hash: bytes
+    size: int
+    needed: int
+    total: int
+    format: Literal["SDMF", "MDMF"]
+
+
+Change = Callable[[bytes], bytes]
+"""New contents of a mutable file from its present ones. Called again, on newer contents, when someone else wrote first, so it
+must be able to; returns what it was given for "no change", and may raise to give up."""
+
+
+class MutableFileNode(Protocol):
+    """A mutable file that a cap opens. Everything but reading raises NotWriteable through a cap that only reads.
+
+    All raise UnrecoverableFile when no version can be put together. Changes through one node are made one after the other.
+    """
+
+    @property
+    def cap(self) -> Cap: ...
+
+    async def version(self) -> MutableVersion:
+        """The newest version that can be recovered."""
+        ...
+
+    async def read(self, sink: Sink, offset: int = 0, size: int | None = None) -> MutableVersion:
+        """Write bytes [offset, offset + size) of the newest version to `sink`, as `FileNode.read` does."""
+        ...
+
+    async def contents(self) -> tuple[bytes, MutableVersion]:
+        """All of the newest version. For directories and other files that fit into memory."""
+        ...
+
+    async def overwrite(self, contents: Source) -> MutableVersion:
+        """Replace whatever is there. Raises UncoordinatedWrite, SourceFailed, UnhappyUpload."""
+        ...
+
+    async def update(self, offset: int, data: Source) -> MutableVersion:
+        """Put `data` at `offset`, which is at most the size; the file grows if it must. Raises ValueError beyond, and as above."""
+        ...
+
+    async def modify(self, change: Change) -> MutableVersion:
+        """Read, change and write, again on top of every newer version until it is in. Raises UncoordinatedWrite, UnhappyUpload."""
         ...
 
 
