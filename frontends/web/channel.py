@@ -38,7 +38,7 @@ STALL_SECONDS = 600.0
 """A client that sends nothing for so long in the middle of a body has gone away. Generous: it may be a slow pipe."""
 
 READ_SIZE = 256 * 1024
-"""Bytes asked of the socket at once."""
+"""Bytes asked of the socket at once; and the transport asks to wait when more than this lies unsent in it."""
 
 MOST_DIGITS = 18
 """Digits of a Content-Length that can be meant."""
@@ -64,7 +64,6 @@ class Exchange:
         self._concluded = False
         self._gone = False
         self._work: Deferred[None] | None = None
-        self._paused = False
         self._writer: Deferred[None] | None = None
 
     # --- called by the channel: Twisted's names
@@ -128,13 +127,14 @@ class Exchange:
         """Send bytes of the body of the answer. Await `drained` between large ones."""
         size = len(data)
         if size:
-            # The transport keeps a reference until it has sent them, and its owner may reuse a buffer that is not `bytes`.
-            self._send(data if isinstance(data, bytes) else bytes(data))
+            # The transport refers to what it has not sent yet, and the owner of a buffer may reuse it once it is `drained`. After
+            # a large write that means sent; a small one might still lie in the transport.
+            self._send(data if isinstance(data, bytes) or size > READ_SIZE else bytes(data))
             self.sent += size
 
     async def drained(self) -> None:
         """Return when the client has taken enough of what was written. Returns also, soon, when it is gone."""
-        if self._paused and not self._gone:
+        if self.channel.backed_up and not self._gone:
             self._writer = Deferred(self._forget_writer)
             await self._writer
 
@@ -153,18 +153,13 @@ class Exchange:
 
     def abort(self) -> None:
         """Cut the connection, so that nobody takes a part of an answer for the whole."""
-        self.answered = True
+        self.answered = self._concluded = True
         if not self._gone:
             self.channel.site.answered(self)
             self.channel.connection.abortConnection()
 
-    # --- back-pressure of the answer
-
-    def pause(self) -> None:
-        self._paused = True
-
     def resume(self) -> None:
-        self._paused = False
+        """The client has taken what was sent. Called by the channel."""
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.callback(None)
@@ -172,7 +167,7 @@ class Exchange:
     def _forget_writer(self, _: object) -> None:
         self._writer = None
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: Bytes) -> None:
         if not self._gone:
             self.channel.connection.write(data)
 
@@ -225,6 +220,12 @@ class Channel(HTTPChannel):
             target: Any = self._path  # Twisted has a wrong type for it
             exchange.begin(self._command, target)
 
+    def allContentReceived(self) -> None:
+        """Twisted's keeps the time allowed before the next request, which is not what was allowed within this one."""
+        if self.timeOut != self.site.timeOut:
+            self.setTimeout(self.site.timeOut)  # type: ignore[no-untyped-call]
+        super().allContentReceived()  # type: ignore[no-untyped-call]
+
     def rawDataReceived(self, data: bytes) -> None:
         if not self._dropping:
             super().rawDataReceived(data)
@@ -273,12 +274,12 @@ class Channel(HTTPChannel):
         """Read and drop what a client sends after its answer, for a while."""
         self._lingering = self.callLater(LINGER_SECONDS, self.loseConnection)  # type: ignore[no-untyped-call]
 
-    # --- the answer's back-pressure: called by the transport
+    # --- the answer's back-pressure
 
-    def pauseProducing(self) -> None:
-        super().pauseProducing()  # type: ignore[no-untyped-call]
-        if self.requests:
-            self.requests[0].pause()
+    @property
+    def backed_up(self) -> bool:
+        """The transport has more to send than it likes."""
+        return bool(self._waitingForTransport)
 
     def resumeProducing(self) -> None:
         super().resumeProducing()  # type: ignore[no-untyped-call]

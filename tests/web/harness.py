@@ -1,0 +1,181 @@
+"""A gateway on a transport in memory, and a client that speaks raw HTTP to it: deterministic, and without sockets."""
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from http.client import HTTPResponse
+from typing import Any
+from urllib.parse import quote
+
+from attrs import frozen
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from frontends.web.site import make_site
+from lafs.statistics import Counters
+from tests.web.memory_files import MemoryFiles, Overview
+
+HOST = "127.0.0.1:3456"
+
+
+@frozen
+class Response:
+    """One answer, parsed by the standard library."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8")
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def header(self, name: str) -> str | None:
+        return {key.lower(): value for key, value in self.headers.items()}.get(name.lower())
+
+
+class _Bytes:
+    def __init__(self, stream: io.BytesIO) -> None:
+        self._stream = stream
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return self._stream
+
+
+def parse_responses(data: bytes, methods: Iterable[str]) -> list[Response]:
+    """All answers in `data`, which were asked for with `methods`. Interim answers are skipped. Fails if one is not whole."""
+    stream = io.BufferedReader(io.BytesIO(data))  # type: ignore[arg-type]
+    responses = []
+    for method in methods:
+        parsed = HTTPResponse(_Bytes(stream), method=method)  # type: ignore[arg-type]
+        stream.close = lambda: None  # type: ignore[method-assign]
+        parsed.begin()
+        responses.append(Response(parsed.status, dict(parsed.getheaders()), parsed.read()))
+    rest = stream.read()
+    assert not rest, f"more than was asked for: {rest[:100]!r}"
+    return responses
+
+
+class Wire(StringTransport):
+    """A transport that remembers how its connection ended, and tells the protocol."""
+
+    aborted = False
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        self.disconnecting = True
+
+
+class Connection:
+    """One connection of a client to the gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.wire = Wire(
+            hostAddress=IPv4Address("TCP", "127.0.0.1", 3456), peerAddress=IPv4Address("TCP", "127.0.0.1", 40000)
+        )
+        self.channel: Any = gateway.site.buildProtocol(self.wire.getPeer())
+        self.channel.makeConnection(self.wire)
+
+    def send(self, data: bytes) -> None:
+        """What arrives at the gateway in one piece."""
+        self.channel.dataReceived(data)
+
+    @property
+    def received(self) -> bytes:
+        """All that the client has been sent."""
+        return self.wire.value()
+
+    def responses(self, *methods: str) -> list[Response]:
+        return parse_responses(self.received, methods)
+
+    @property
+    def held(self) -> bool:
+        """Whether the gateway has stopped reading."""
+        return self.wire.producerState == "paused"
+
+    @property
+    def closed(self) -> bool:
+        return self.wire.disconnecting
+
+    def lose(self) -> None:
+        """The client goes away."""
+        self.channel.connectionLost(Failure(ConnectionDone()))
+
+
+class Gateway:
+    """A gateway over `MemoryFiles`."""
+
+    def __init__(self, allowed_hosts: Iterable[str] = ()) -> None:
+        self.files = MemoryFiles()
+        self.overview = Overview(counts=self.files.counters)
+        self.clock = Clock()
+        self.counters = Counters()
+        self.site = make_site(
+            self.files, self.overview, clock=self.clock, counters=self.counters, allowed_hosts=allowed_hosts
+        )
+
+    def connect(self) -> Connection:
+        return Connection(self)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        chunked: bool = False,
+    ) -> Response:
+        """Ask on a connection of its own, and return the answer, which must come at once."""
+        connection = self.connect()
+        connection.send(request_bytes(method, path, body, headers, chunked))
+        (response,) = connection.responses(method)
+        return response
+
+    def get(self, path: str, **headers: str) -> Response:
+        """GET; `if_range="x"` sends a header "if-range: x"."""
+        return self.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def request_bytes(
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    chunked: bool = False,
+) -> bytes:
+    """One request as a client would send it."""
+    pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
+    if not any(name.lower() == "host" for name, _ in pairs):
+        pairs.insert(0, ("Host", HOST))
+    if chunked:
+        pairs.append(("Transfer-Encoding", "chunked"))
+        body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
+    elif body is not None:
+        pairs.append(("Content-Length", str(len(body))))
+    head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in pairs) + "\r\n"
+    return head.encode("latin-1") + (body or b"")
+
+
+def multipart(*parts: tuple[str, str | None, bytes], boundary: str = "frontier") -> tuple[bytes, dict[str, str]]:
+    """(body, headers) of a form with (name, filename or None, value) in this order."""
+    pieces = []
+    for name, filename, value in parts:
+        disposition = f'form-data; name="{name}"' + ("" if filename is None else f'; filename="{filename}"')
+        pieces.append(f"--{boundary}\r\nContent-Disposition: {disposition}\r\n\r\n".encode() + value + b"\r\n")
+    body = b"".join(pieces) + f"--{boundary}--\r\n".encode()
+    return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+
+def q(text: str) -> str:
+    """Percent-encoded as one segment of a path."""
+    return quote(text, safe="")
