@@ -40,14 +40,10 @@ def introducers(configuration: Configuration) -> Mapping[str, str]:
 
 
 def static_servers(configuration: Configuration) -> Mapping[str, Mapping[str, Any]]:
-    """Server id -> announcement (unverified, as written) of the storage servers the owner wrote down."""
+    """Server id -> entry, as written (`ann`, perhaps `connections`), of the storage servers the owner wrote down."""
     path = configuration.path("private/servers.yaml")
     entries = _entries(path, "storage")
-    return {
-        server_id: entry["ann"]
-        for server_id, entry in entries.items()
-        if isinstance(server_id, str) and isinstance(entry, dict) and isinstance(entry.get("ann"), dict)
-    }
+    return {server_id: entry for server_id, entry in entries.items() if isinstance(server_id, str) and isinstance(entry, dict)}
 
 
 def write_introducers(path: Path, furls: Mapping[str, str]) -> None:

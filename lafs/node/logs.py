@@ -36,8 +36,11 @@ def washed(text: str) -> str:
 
 def begin(stream: IO[str]) -> None:
     """Send everything that is logged from now on, from level info, to `stream`."""
-    levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
-    globalLogBeginner.beginLoggingTo([FilteringLogObserver(FileLogObserver(stream, _line), [levels])], redirectStandardIO=False)
+    # Any: the types of these classes do not say that they provide the interfaces.
+    levels: Any = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
+    lines: Any = FileLogObserver(stream, _line)
+    observer: Any = FilteringLogObserver(lines, [levels])
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
 
 def _line(event: LogEvent) -> str | None:

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from attrs import define
 
@@ -25,30 +25,38 @@ STOPPING_SECONDS = 15.0
 
 WANTED_FILES = 65_536
 
+LOG_FILE_SIZE = 10_000_000
+LOG_FILES = 5
+"""A log file is at most so many bytes; so many older ones are kept."""
+
+Tell = Callable[[str], object]
+
 Ready = Callable[[str | None], None]
 """Called once the node serves, with the URL of its web gateway, if it has one."""
 
 
-def run(directory: Path, *, logfile: Path | None = None, ready: Ready = lambda _: None) -> int:
+def run(directory: Path, *, logfile: Path | None = None, ready: Ready = lambda _: None, tell: Tell | None = None) -> int:
     """Run the node in `directory` until it is told to stop. Returns the exit status, 0 after an orderly stop.
 
-    Raises LafsError if it cannot start. Log and news go to stdout, or to `logfile`.
+    Raises LafsError if it cannot start. The log goes to stdout, or to `logfile`; what a person should know, to `tell`
+    (and the log), by default stdout.
     """
     directory = directory.absolute()
-    _tell(f"'lafs run' in '{directory}'")
+    tell = tell or _print
+    tell(f"'lafs run' in '{directory}'")
     configuration = read(directory)
     claim = ProcessFile(directory)
     stale = claim.claim()
     if stale is not None:
-        _tell(stale)
+        tell(stale)
     try:
-        _tell(f"running node in '{directory}'")
+        tell(f"running node in '{directory}'")
         for notice in configuration.notices:
-            _tell(f"Note: {notice}")
+            tell(f"Note: {notice}")
         # Paths inside endpoint strings (ssl: keys) are relative to the node directory.
         os.chdir(directory)
         raise_file_limit()
-        return _run(configuration, _log_stream(logfile), ready)
+        return _run(configuration, _log_stream(logfile), ready, tell)
     finally:
         claim.release()
 
@@ -69,7 +77,7 @@ class _Fate:
     stopping: bool = False
 
 
-def _run(configuration: Configuration, stream: IO[str], ready: Ready) -> int:
+def _run(configuration: Configuration, stream: IO[str], ready: Ready, tell: Tell) -> int:
     from twisted.internet import reactor as global_reactor
     from twisted.logger import Logger
 
@@ -111,7 +119,7 @@ def _run(configuration: Configuration, stream: IO[str], ready: Ready) -> int:
             os._exit(128 + number)  # told twice: whoever it is, is in a hurry
         reactor.callFromThread(stop)
 
-    node = build(configuration, reactor)
+    node = build(configuration, reactor, tell)
     reactor.addSystemEventTrigger("before", "shutdown", lambda: spawn(end()))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
@@ -129,14 +137,18 @@ def _status(fate: _Fate) -> int:
     return 0
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)
 
 
 def _log_stream(logfile: Path | None) -> IO[str]:
     if logfile is None:
         return sys.stdout
+    from twisted.python.logfile import LogFile
+
     try:
-        return logfile.open("a", encoding="utf-8", buffering=1)
+        # Its types do not say so, but a LogFile takes text.
+        make: Any = LogFile
+        return cast("IO[str]", make(logfile.name, str(logfile.parent), LOG_FILE_SIZE, maxRotatedFiles=LOG_FILES))
     except OSError as error:
         raise NodeError(f"the log file {logfile} cannot be written: {error.strerror}") from None

@@ -120,7 +120,7 @@ def public_key(value: str) -> str:
     """The text of an Ed25519 public key, `pub-v0-...`."""
     value = value.strip()
     try:
-        if not value.startswith("pub-v0-") or len(base32.decode(value.removeprefix("pub-v0-"))) != 32:
+        if not value.startswith("pub-v0-") or len(base32.decode_lax(value.removeprefix("pub-v0-"))) != 32:
             raise ValueError
     except ValueError:
         raise ValueError("must be a public key: pub-v0- and 52 characters") from None

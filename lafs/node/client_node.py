@@ -1,0 +1,225 @@
+"""A client node: the grid as one client sees it, its web gateway, and perhaps a storage server of its own.
+
+Puts the rooms together, and takes them apart again: nothing here knows how any of them works. Built by `services`, run by
+`process`. Spec: 05 §12.2, §13.3; 08 §§7, 18, 20.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from twisted.logger import Logger
+
+from frontends.web.site import make_site
+from lafs import __version__
+from lafs.crypto import base32
+from lafs.crypto.ed25519 import SigningKey, VerifyingKey
+from lafs.errors import LafsError, NodeError
+from lafs.filesystem import ClientSecrets, Filesystem
+from lafs.grid.broker import Broker
+from lafs.grid.connection import Connector
+from lafs.grid.foolscap_connector import FoolscapConnector, Timeouts
+from lafs.interfaces import ServerIdentity
+from lafs.node import folders, known_nodes, web
+from lafs.node.config import Configuration
+from lafs.node.keys import Keys, RandomBytes
+from lafs.node.lifetime import Lifetime
+from lafs.node.no_connections import NoConnections
+from lafs.node.status import SAMPLE_SECONDS, ClientStatus
+from lafs.node.tub import NodeTub
+from lafs.protocol.announcements import BadAnnouncement
+from lafs.statistics import Counters
+from lafs.tasks import sleep, spawn
+from lafs.workers import ThreadWorkers
+from storage_server.disk import RealDisk
+from storage_server.foolscap_service import FoolscapStorageService
+from storage_server.share_store import ShareStore
+
+_log = Logger(namespace="lafs.node")
+
+DISK_THREADS = 8
+"""Threads that wait for disks: as many syncs as can be under way together."""
+
+
+class ClientNode:
+    """One client or storage node; `start` it, then `stop` it, once."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        reactor: Any,
+        warn: Callable[[str], object],
+        random: RandomBytes = os.urandom,
+    ) -> None:
+        self.url: str | None = None
+        self._configuration = configuration
+        self._reactor = reactor
+        self._warn = warn
+        self._random = random
+        self._lifetime = Lifetime()
+        self._counters = Counters()
+        self._disk_workers = self._threads(DISK_THREADS, "disk")
+        self._announced: Mapping[str, object] | None = None
+
+    async def start(self) -> None:
+        """Returns once the node serves. Raises LafsError if it cannot; `stop` is needed then too."""
+        configuration, lifetime = self._configuration, self._lifetime
+        known_nodes.introducers(configuration)
+        servers = known_nodes.static_servers(configuration)
+        keys = Keys(configuration.directory, self._random)
+        signing_key = keys.signing_key()
+        tub = NodeTub(configuration, keys, self._reactor)
+        keys.publish(tub.tub_id, signing_key)
+        keys.renew_api_token()
+
+        broker = self._broker()
+        lifetime.then(broker.stop)
+        store = await self._storage_server(keys, signing_key, tub, broker)
+        await self._folders(broker)
+        self._static_servers(servers, broker)
+        await tub.start()
+        lifetime.then(tub.stop)
+        await broker.start()
+
+        status = ClientStatus(
+            nickname=configuration.node.nickname,
+            node_id=signing_key.verifying_key.server_id,
+            clock=self._reactor,
+            counters=self._counters,
+            servers=broker.statuses,
+            introducers=list,
+        )
+        lifetime.then(spawn(self._watch(status, store)).addErrback(lambda _: None).cancel)
+        site = make_site(
+            self._filesystem(keys, broker),
+            status,
+            clock=self._reactor,
+            counters=self._counters,
+            allowed_hosts=configuration.node.web_hosts,
+        )
+        self.url = await web.serve(configuration, self._reactor, site, lifetime)
+
+    async def stop(self) -> None:
+        """Finish what was acknowledged, give up what was not, and close everything."""
+        await self._lifetime.end()
+
+    # --- storage ---
+
+    async def _storage_server(self, keys: Keys, signing_key: SigningKey, tub: NodeTub, broker: Broker) -> ShareStore | None:
+        """The storage server of this node: offered to others, and used by this client without a network."""
+        configuration = self._configuration
+        if not configuration.serves_storage:
+            return None
+        directory = configuration.path(configuration.storage.directory)
+        server_id = signing_key.verifying_key.server_id
+        seed = keys.permutation_seed(server_id, tub.tub_id, directory)
+        tub_id = base32.decode(tub.tub_id)
+        store = await self._store(directory, tub_id, configuration.storage.reserved_space, readonly=configuration.storage.readonly)
+        identity = ServerIdentity(server_id, configuration.node.nickname, base32.decode_lax(seed), tub_id)
+        await broker.add_local(identity, store)
+        if configuration.storage.anonymous:
+            furl = tub.register(FoolscapStorageService(store), "storage.furl")
+            self._announced = self._announcement(furl, seed)
+        return store
+
+    def _announcement(self, furl: str, seed: str) -> dict[str, object]:
+        """What is said of this storage server. No HTTPS locations: it does not speak HTTPS yet. Spec: 05 §13.3."""
+        return {
+            "version": 0,
+            "nickname": self._configuration.node.nickname,
+            "app-versions": [],
+            "my-version": f"lafs/{__version__}",
+            "oldest-supported": "1.0.0",
+            "service-name": "storage",
+            "anonymous-storage-FURL": furl,
+            "permutation-seed-base32": seed,
+        }
+
+    async def _folders(self, broker: Broker) -> None:
+        """Use the folders of [storage:NAME]. One that is missing is left out, and said to be."""
+        seen: dict[str, str] = {}
+        for name, folder in self._configuration.folders.items():
+            directory = self._configuration.path(folder.directory)
+            try:
+                identity = folders.identify(name, directory)
+                if (other := seen.setdefault(identity.server_id, name)) != name:
+                    raise NodeError(f"storage folder {name} is a copy of {other}: it has the same marker")
+                store = await self._store(directory, identity.lease_seed, folder.reserved_space, readonly=folder.readonly)
+                await broker.add_local(identity, store)
+            except LafsError as error:
+                self._warn(f"Warning: {error}. Starting without it")
+
+    async def _store(self, directory: Path, node_id: bytes, reserved_space: int, *, readonly: bool) -> ShareStore:
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise NodeError(f"the storage directory {directory} cannot be made: {error.strerror}") from None
+        store = ShareStore(
+            directory,
+            disk=RealDisk(),
+            workers=self._disk_workers,
+            clock=self._reactor,
+            node_id=node_id,
+            reserved_space=reserved_space,
+            readonly=readonly,
+            durability=cast("Literal['full', 'relaxed']", self._configuration.storage.durability),
+            counters=self._counters,
+        )
+        await store.start()
+        self._lifetime.then(store.stop)
+        return store
+
+    # --- the grid ---
+
+    def _broker(self) -> Broker:
+        configuration = self._configuration
+        usual = Timeouts()
+        timeouts = Timeouts(configuration.node.keepalive or usual.keepalive, configuration.node.disconnect or usual.disconnect)
+        connector: Connector = (
+            NoConnections() if configuration.connections.tcp == "disabled" else FoolscapConnector(self._reactor, timeouts)
+        )
+        managers = [VerifyingKey.parse(key) for key in configuration.grid_managers.values()]
+        return Broker(connector, self._reactor, frozenset(configuration.client.preferred), managers)
+
+    def _static_servers(self, servers: Mapping[str, Mapping[str, Any]], broker: Broker) -> None:
+        for server_id, entry in servers.items():
+            try:
+                broker.add_static(server_id, entry)
+            except BadAnnouncement as error:
+                self._warn(f"Warning: private/servers.yaml: {error}. Going on without that server")
+
+    # --- the client ---
+
+    def _filesystem(self, keys: Keys, broker: Broker) -> Filesystem:
+        configuration = self._configuration
+        spool = configuration.path(configuration.node.temporary)
+        try:
+            spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise NodeError(f"[node] tempdir: {spool} cannot be made: {error.strerror}") from None
+        convergence = None if configuration.client.convergence == "none" else keys.convergence_secret()
+        return Filesystem(
+            broker,
+            self._threads(os.cpu_count() or 2, "coding"),
+            self._reactor,
+            ClientSecrets(keys.lease_secret(), convergence),
+            configuration.encoding,
+            self._counters,
+            spool,
+        )
+
+    def _threads(self, count: int, name: str) -> ThreadWorkers:
+        workers = ThreadWorkers(self._reactor, count, name)
+        self._lifetime.then(workers.stop)
+        return workers
+
+    async def _watch(self, status: ClientStatus, store: ShareStore | None) -> None:
+        while True:
+            try:
+                status.sample({} if store is None else await store.statistics())
+            except LafsError:
+                _log.failure("the storage directory could not be measured")
+            await sleep(SAMPLE_SECONDS, self._reactor)
