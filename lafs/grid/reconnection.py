@@ -39,7 +39,7 @@ class State(Enum):
 
 
 class Reconnection(Generic[C]):
-    """Keeps one connection up between `start` and `stop`.
+    """Keeps one connection up between `start` and `stop`. Cannot be started again.
 
     `connect` makes a connection or raises. `use` is run with it, and returns when it is lost; if it raises, the
     connection was of no use, which counts as a failure to connect. `failed` is told of each failure. `random` gives
@@ -64,6 +64,7 @@ class Reconnection(Generic[C]):
         self._running: Deferred[Any] | None = None
         self._last_attempt = 0.0
         self._next_attempt = 0.0
+        self._stopped = False
         self.state = State.UNSTARTED
 
     def start(self) -> None:
@@ -74,6 +75,7 @@ class Reconnection(Generic[C]):
 
     def stop(self) -> None:
         """Give up: what was begun is cancelled, `use` included. Harmless when called twice."""
+        self._stopped = True
         running, self._running = self._running, None
         if running is not None:
             running.cancel()
@@ -95,9 +97,9 @@ class Reconnection(Generic[C]):
             self._last_attempt = self._clock.seconds()
             try:
                 await self._attempt()
-            except CancelledError:
-                raise
             except Exception as error:
+                if self._stopped:
+                    raise
                 self._failed(error)
                 pause, self._pause = self._pause, min(self._pause * GROWTH, LONGEST_PAUSE)
             else:
