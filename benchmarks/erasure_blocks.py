@@ -1,6 +1,6 @@
 """Does it pay to feed the erasure code pieces that fit the processor's cache, instead of whole segments?
 
-No: zfec cuts its work into pieces of 8 KiB by itself, so whole segments of 1 MiB coded at 260 MB/s (3-of-10) and 187 MB/s (7-of-20),
+No: zfec cuts its work into 8 KiB pieces by itself, so whole segments of 1 MiB coded at 260 MB/s (3-of-10) and 187 MB/s (7-of-20),
 and the best size of piece at 200 and 145. Run `python benchmarks/erasure_blocks.py` to see for another machine.
 """
 from __future__ import annotations

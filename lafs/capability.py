@@ -197,7 +197,9 @@ _FILE_LABELS = {directory_label(label): label for label in _READERS}
 # --- people -------------------------------------------------------------------------------------------------------------
 
 _WRAPPING = " \t\r\n<>\"'`"
-_GATEWAY_ROOTS = ("uri", "file", "named", "download")
+_DIRECTORY_ROOTS = ("uri", "cap")
+_FILE_ROOTS = ("file", "named")
+"""After these a name to save under may follow the cap; after the others, the path of something inside the directory."""
 _NAMED = "@@named="
 
 
@@ -234,25 +236,25 @@ def _cap_of_address(address: str) -> str:
         parts = urlsplit(address)
     except ValueError:
         raise BadCapability("This is not a web address that can be understood. Paste the capability itself.") from None
-    root, _, rest = parts.path.lstrip("/").partition("/")
-    if root == "uri" and not rest:
-        asked = parse_qs(parts.query).get("uri", [])
-        if len(asked) == 1:
-            return asked[0]
-    quoted, _, inside = rest.partition("/")
-    if root not in _GATEWAY_ROOTS or not quoted:
-        raise BadCapability(
-            "This web address has no capability in it. The address of a file or directory goes on with /uri/ after the"
-            " name of the gateway."
-        )
-    text = _unquoted(quoted)
-    # What follows a file is only a name to save it under; what follows a directory is something else inside it.
-    if inside and not inside.startswith(_NAMED) and isinstance(parse(text), DirectoryCap):
-        raise BadCapability(
-            "This web address leads to something inside a directory. Give the capability of that thing, or the"
-            " capability of the directory and the path as such."
-        )
-    return text
+    # A gateway may live below a path of a larger site, so the root may be any segment.
+    segments = parts.path.split("/")
+    for position, root in enumerate(segments[:-1]):
+        text = _unquoted(segments[position + 1])
+        if root in _DIRECTORY_ROOTS + _FILE_ROOTS and text:
+            inside = segments[position + 2] if len(segments) > position + 2 else ""
+            if inside and root in _DIRECTORY_ROOTS and not inside.startswith(_NAMED):
+                raise BadCapability(
+                    "This web address leads to something inside a directory. Give the capability of that thing, or the"
+                    " capability of the directory and the path as such."
+                )
+            return text
+    asked = parse_qs(parts.query, errors="surrogateescape").get("uri", [])
+    if len(asked) == 1:
+        return asked[0]
+    raise BadCapability(
+        "This web address has no capability in it. The address of a file or directory goes on with /uri/ after the name"
+        " of the gateway."
+    )
 
 
 def _unquoted(text: str) -> str:

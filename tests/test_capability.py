@@ -1,9 +1,9 @@
 """Capabilities: every family reads, prints and weakens as the peer's do; nothing secret shows; nothing typed breaks them."""
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
-from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -26,15 +26,11 @@ from lafs.capability import (
 )
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import BadCapability
+from tests.crypto.vector_groups import group
 from tests.vectors_loader import available, load
 
 FILE = "URI:CHK:3ddgzbplsxzqq7rxz6tnablnca:4a5oyqrdp4v6wibf3yuthdjtjpg5flwb6tusuujdzv6hrabu62ga:3:10:1234"
 DIRECTORY = "URI:DIR2:ccvrlzmlyjatf3lwpcds6rr2u4:ricm4zobovzxiti6xtj5klv2cd3xgpfihktupcoby5g2bakdissa"
-
-
-def group(name: str) -> list[dict[str, Any]]:
-    cases: list[dict[str, Any]] = load("crypto_and_caps")["groups"][name]
-    return cases
 
 
 def kind_of(cap: Cap) -> str:
@@ -60,7 +56,10 @@ FIELDS: dict[str, str] = {
 }
 """Field of a vector -> attribute of the cap."""
 
-DESCRIBED = set("known kind canonical readonly verifier is_readonly is_mutable storage_index_b32 abbrev abbrev_si".split())
+DESCRIBED = {
+    *("known", "kind", "canonical", "readonly", "verifier", "is_readonly", "is_mutable", "storage_index_b32"),
+    *("abbrev", "abbrev_si"),
+}
 """Fields of a vector that are no attribute of their own. "abbrev" shows bits of a key, so nothing here makes it."""
 
 
@@ -262,6 +261,8 @@ class Pasted(SynchronousTestCase):
             f"http://127.0.0.1:3456/uri/{quoted}",
             f"http://127.0.0.1:3456/uri/{FILE}",
             f"https://gateway.example/uri/{quoted}?filename=report.pdf#top",
+            f"https://gateway.example/below/this/uri/{quoted}",
+            f"http://127.0.0.1:3456/cap/{quoted}",
             f"http://[::1]:3456/file/{quoted}/@@named=/report.pdf",
             f"http://127.0.0.1:3456/named/{quoted}/@@named=/a/b",
             f"http://127.0.0.1:3456/file/{quoted}/report.pdf",
@@ -296,7 +297,7 @@ class Pasted(SynchronousTestCase):
     @given(st.text())
     def test_any_text_is_a_cap_or_refused(self, text: str) -> None:
         for pasted in (text, f"http://h/uri/{text}", f"http://{text}", f"http://h/uri?uri={text}"):
-            with suppress(BadCapability):
+            with contextlib.suppress(BadCapability):
                 self.assertNotIsInstance(from_user(pasted), UnknownCap)
 
 

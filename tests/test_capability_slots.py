@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.capability import parse
 from lafs.capability_slots import ChildCaps, child_caps
-from tests.vectors_loader import load
+from tests.crypto.vector_groups import group
 
 WRITE = "URI:SSK:ccvrlzmlyjatf3lwpcds6rr2u4:ricm4zobovzxiti6xtj5klv2cd3xgpfihktupcoby5g2bakdissa"
 
@@ -30,7 +30,7 @@ class Slots(SynchronousTestCase):
     """Which child an entry means."""
 
     def test_entries_mean_what_they_mean_to_the_peer(self) -> None:
-        for case in load("crypto_and_caps")["groups"]["child_cap_pair"]:
+        for case in group("child_cap_pair"):
             with self.subTest(case["id"]):
                 given_slots, expected = case["in"], case["out"]
                 deep = given_slots["deep_immutable"]

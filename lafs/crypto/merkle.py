@@ -35,9 +35,9 @@ def node_count(leaf_count: int) -> int:
 
 
 def needed_for(leaf: int, leaf_count: int, with_leaf: bool = False) -> frozenset[int]:
-    """The nodes that prove leaf number `leaf`: the sibling of every node on its way to the root; never the root.
+    """The nodes that prove leaf number `leaf`: the sibling of every node on its way to the root, but never the root.
 
-    The chain in an immutable share holds the leaf too, the chain in a mutable share does not.
+    The chain in an immutable share holds the leaf too (the root, if it is the only leaf), the one in a mutable share does not.
     """
     return frozenset(_proof(leaf, leaf_count, with_leaf))
 
@@ -59,7 +59,7 @@ def _proof(leaf: int, leaf_count: int, with_leaf: bool) -> Iterator[int]:
     if not 0 <= leaf < slots:
         raise IndexError(f"leaf {leaf} of a tree of {leaf_count}")
     node = slots - 1 + leaf
-    if with_leaf and node:
+    if with_leaf:
         yield node
     while node:
         yield _sibling(node)
