@@ -51,7 +51,10 @@ def to_file(invocation: Invocation, gateway: Gateway, target: str, path: Path) -
         if partial.leave():
             raise CutOff(f"{error}; the same command will continue") from None
         raise
-    except BaseException:  # an interrupt, a full disk
+    except OSError as error:  # a full disk
+        advice = "; the same command will continue" if partial.leave() else ""
+        raise OSError(error.errno, f"{error.strerror}{advice}", str(path)) from None
+    except BaseException:
         partial.leave()
         raise
     partial.finish()
