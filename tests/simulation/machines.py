@@ -13,7 +13,6 @@ from random import Random
 from typing import Any, Literal
 
 from attrs import define, field
-from storage_server.share_store import ShareStore
 
 from lafs.crypto.derivations import ring_position
 from lafs.crypto.storage_index import StorageIndex
@@ -22,6 +21,7 @@ from lafs.interfaces import GridServer, ServerIdentity, StorageServer
 from lafs.statistics import Counters
 from lafs.tasks import sleep, uncancelled
 from lafs.workers import InlineWorkers, Workers
+from storage_server.share_store import ShareStore
 from tests.simulation.disk import PowerCut, SimulatedDisk
 from tests.simulation.network import Connection, Network
 from tests.simulation.virtual_time import TenantClock, VirtualTime
@@ -83,6 +83,8 @@ class Machine:
     server: GridServer | None = None
     """What the client's grid offers, while connected."""
     clock: TenantClock = field(init=False)
+    on_death: Callable[[], None] = lambda: None
+    on_disconnect: Callable[[], None] = lambda: None
 
     def __attrs_post_init__(self) -> None:
         self.clock = TenantClock(self.time)
@@ -122,18 +124,17 @@ class Machine:
         """Let the client find this server; whether it did."""
         if self.store is None or (self.connection is not None and self.connection.connected):
             return False
-        store = self.disguise(self.store)
-        connection = Connection(self.network, self.name, store, self.lag, self.bytes_per_second)
+        connection = Connection(self.network, self.name, self.disguise(self.store), self.lag, self.bytes_per_second)
+        connection.on_cut = self._lose_client
         self.connection = connection
         try:
             version = await connection.version()
         except ServerError:
+            connection.cut()
             return False
-        if not connection.connected:
-            return False
-        self.server = GridServer(self.identity, connection, version)
-        connection.on_cut = self._lose_client
-        return True
+        if connection.connected:
+            self.server = GridServer(self.identity, connection, version)
+        return connection.connected
 
     def kill(self) -> None:
         """End the process at once (SIGKILL). The disk keeps all that was written, synced or not."""
@@ -151,10 +152,11 @@ class Machine:
         if self.connection is not None:
             self.connection.server_is_dead()
             self.connection.cut()
-        self.server = None
+        self.on_death()
 
     def _lose_client(self) -> None:
         self.server = None
+        self.on_disconnect()
 
     # --- looking in -------------------------------------------------------------------------------------------
 
