@@ -45,8 +45,7 @@ def encrypt_write_cap(directory_write_key: bytes, write_cap: bytes) -> bytes:
 
 
 def decrypt_write_cap(directory_write_key: bytes, entry_field: bytes) -> DecryptedWriteCap:
-    """Undo `encrypt_write_cap`. A field too short to hold a cap holds none, and counts as authentic only if it is empty
-    or has the right MAC."""
+    """Undo `encrypt_write_cap`. A field too short for salt and MAC holds no cap, and is authentic only if it is empty."""
     salt, body, claimed = entry_field[:SALT_SIZE], entry_field[SALT_SIZE:-MAC_SIZE], entry_field[-MAC_SIZE:]
     if len(entry_field) < _OVERHEAD:
         return DecryptedWriteCap(b"", authentic=not entry_field)

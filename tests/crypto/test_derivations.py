@@ -115,7 +115,7 @@ class Ring(SynchronousTestCase):
             seeds = [bytes.fromhex(seed) for seed in case["in"]["seeds_hex"]]
             preferred = case["in"]["preferred"]
             positions = [ring_position(index, seed) for seed in seeds]
-            order = sorted(range(len(seeds)), key=lambda server: (server not in preferred, positions[server]))  # noqa: B023
+            order = sorted(range(len(seeds)), key=lambda server: (server not in preferred, positions[server]))
             self.assertEqual([position.hex() for position in positions], case["out"]["permuted_hex"])
             self.assertEqual(order, case["out"]["order"])
 
