@@ -6,13 +6,17 @@ Used through the table of lafs.cli.main. Spec: 08 §§2, 6, 7.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from lafs.cli.invocation import Invocation, pass_invocation
+
+if TYPE_CHECKING:
+    from lafs.immutable.parameters import EncodingParameters
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,7 +49,7 @@ _CLIENT: Callable[[Any], Any] = _options(
         help="Where the web gateway listens, or none.",
     ),
     click.option("--shares-needed", metavar="K", default="3", show_default=True, help="Shares that suffice to read a file."),
-    click.option("--shares-happy", metavar="H", default="7", show_default=True, help="Servers an upload must reach."),
+    click.option("--shares-happy", metavar="H", help="Servers an upload must reach. Default: 7, or N if that is less."),
     click.option("--shares-total", metavar="N", default="10", show_default=True, help="Shares made of each file."),
     click.option("--join", metavar="CODE", help="Not in this release."),
 )  # fmt: skip
@@ -103,11 +107,13 @@ def create_client(invocation: Invocation, /, nodedir: Path | None, basedir: Path
 def create_introducer(invocation: Invocation, /, nodedir: Path | None, basedir: Path | None, **options: Any) -> None:
     """Create an introducer, by which the nodes of a grid find each other. Its FURL is there at once."""
     from lafs.node.creation import Plan, create
-    from lafs.node.services import record_introducer_furl
+    from lafs.node.introducer_node import record_introducer_furl
 
     directory = _place(invocation, nodedir, basedir, None)
     _refuse_hiding(options)
     port, location = _listening(invocation, options)
+    if port == "disabled":
+        raise click.UsageError("--listen=none: an introducer that does not listen is of no use to anybody")
     _refuse_taken(directory)
     node = {
         "type": "introducer",
@@ -117,16 +123,9 @@ def create_introducer(invocation: Invocation, /, nodedir: Path | None, basedir: 
         "tub.port": port,
         "tub.location": location,
     }
-    listens = port != "disabled"
-
-    def finish(site: Path) -> None:
-        if listens:
-            record_introducer_furl(site, port, location)
-
-    create(directory, Plan("introducer", {"node": node}), finish)
+    create(directory, Plan("introducer", {"node": node}), record_introducer_furl)
     click.echo(f"Introducer created in '{directory}'")
-    if listens:
-        invocation.say(f" Give the FURL in '{directory}/private/introducer.furl' to the nodes of the grid")
+    invocation.say(f" Give the FURL in '{directory}/private/introducer.furl' to the nodes of the grid")
     invocation.say(f" Start it with: lafs run {directory}")
 
 
@@ -145,7 +144,11 @@ def run(
     from lafs.node.process import run as run_process
 
     directory = _place(invocation, nodedir, basedir, invocation.directory())
-    return run_process(directory, logfile=None if logfile is None or str(logfile) == "-" else logfile.absolute())
+    return run_process(
+        directory,
+        logfile=None if logfile is None or str(logfile) == "-" else logfile.absolute(),
+        ready=lambda url: click.echo(f"ready: {url}" if url else "ready"),
+    )
 
 
 @click.command("up")
@@ -201,12 +204,12 @@ def _create_client(invocation: Invocation, directory: Path, options: dict[str, A
     from lafs.node.creation import Plan, create, petnames
     from lafs.node.values import furl
 
-    shares = {name: _whole_number(name, options[name]) for name in ("shares_needed", "shares_happy", "shares_total")}
-    _check_shares(*shares.values())
+    encoding = _encoding(options["shares_needed"], options["shares_happy"], options["shares_total"])
     _refuse_hiding(options)
     port, location = _listening(invocation, options)
-    if port == "disabled" and not options.get("no_storage"):
-        raise click.UsageError("--listen=none needs --no-storage: nobody could reach the storage server")
+    stores = not options.get("no_storage") and port != "disabled"
+    if not stores and not options.get("no_storage"):
+        invocation.say("Nobody could reach its storage, since it does not listen: storage is switched off.")
     if options["join"] is not None:
         raise click.UsageError("--join is not in this release; ask for the introducer's FURL and give it with --introducer")
     for given in options["introducers"]:
@@ -225,8 +228,13 @@ def _create_client(invocation: Invocation, directory: Path, options: dict[str, A
         "tub.port": port,
         "tub.location": location,
     }
-    client = {"helper.furl": ""} | {name.replace("_", "."): str(number) for name, number in shares.items()}
-    storage = {"enabled": "false" if options.get("no_storage") else "true", "reserved_space": "1G"}
+    client = {
+        "helper.furl": "",
+        "shares.needed": str(encoding.needed),
+        "shares.happy": str(encoding.happy),
+        "shares.total": str(encoding.total),
+    }
+    storage = {"enabled": "true" if stores else "false", "reserved_space": "1G"}
     if options.get("storage_dir"):
         storage["storage_dir"] = options["storage_dir"]
     sections = {"node": node, "client": client, "storage": storage}
@@ -242,19 +250,19 @@ def _create_client(invocation: Invocation, directory: Path, options: dict[str, A
     invocation.say(f" Start it with: lafs run {directory}")
 
 
-def _whole_number(name: str, text: str) -> int:
-    if not text.isdecimal() or len(text) > 9:
-        raise click.UsageError(f"--{name.replace('_', '-')} must be an integer")
-    return int(text)
-
-
-def _check_shares(needed: int, happy: int, total: int) -> None:
+def _encoding(needed: str, happy: str | None, total: str) -> EncodingParameters:
     from lafs.immutable.parameters import EncodingParameters
 
+    numbers = {"needed": needed, "total": total, **({} if happy is None else {"happy": happy})}
+    for name, text in numbers.items():
+        if not re.fullmatch("[0-9]{1,9}", text):
+            raise click.UsageError(f"--shares-{name} must be an integer")
+    if happy is None:
+        numbers["happy"] = str(min(7, int(total)))
     try:
-        EncodingParameters(needed, happy, total)
+        return EncodingParameters(**{name: int(text) for name, text in numbers.items()})
     except ValueError as error:
-        raise click.UsageError(f"--{str(error).replace('shares.', 'shares-', 1)}") from None
+        raise click.UsageError(str(error).replace("shares.", "--shares-")) from None
 
 
 def _checked_endpoint(text: str) -> str:

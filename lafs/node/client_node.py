@@ -9,22 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from twisted.logger import Logger
 
-from frontends.web.site import make_site
 from lafs import __version__
 from lafs.crypto import base32
 from lafs.crypto.ed25519 import SigningKey, VerifyingKey
 from lafs.errors import LafsError, NodeError
-from lafs.filesystem import ClientSecrets, Filesystem
 from lafs.grid.broker import Broker
 from lafs.grid.connection import Connector
 from lafs.grid.foolscap_connector import FoolscapConnector, Timeouts
 from lafs.interfaces import ServerIdentity
 from lafs.node import folders, known_nodes, web
 from lafs.node.config import Configuration
+from lafs.node.introductions import Introductions
 from lafs.node.keys import Keys, RandomBytes
 from lafs.node.lifetime import Lifetime
 from lafs.node.no_connections import NoConnections
@@ -38,7 +37,12 @@ from storage_server.disk import RealDisk
 from storage_server.foolscap_service import FoolscapStorageService
 from storage_server.share_store import ShareStore
 
+if TYPE_CHECKING:
+    from lafs.filesystem import Filesystem
+
 _log = Logger(namespace="lafs.node")
+
+APPLICATION = f"lafs/{__version__}"
 
 DISK_THREADS = 8
 """Threads that wait for disks: as many syncs as can be under way together."""
@@ -67,7 +71,7 @@ class ClientNode:
     async def start(self) -> None:
         """Returns once the node serves. Raises LafsError if it cannot; `stop` is needed then too."""
         configuration, lifetime = self._configuration, self._lifetime
-        known_nodes.introducers(configuration)
+        furls = known_nodes.introducers(configuration)
         servers = known_nodes.static_servers(configuration)
         keys = Keys(configuration.directory, self._random)
         signing_key = keys.signing_key()
@@ -80,9 +84,14 @@ class ClientNode:
         store = await self._storage_server(keys, signing_key, tub, broker)
         await self._folders(broker)
         self._static_servers(servers, broker)
-        await tub.start()
         lifetime.then(tub.stop)
+        await tub.start()
         await broker.start()
+        introductions = self._introductions(furls, tub, broker)
+        if self._announced is not None:
+            introductions.publish(self._announced, signing_key, keys, self._random)
+        introductions.start()
+        lifetime.then(introductions.stop)
 
         status = ClientStatus(
             nickname=configuration.node.nickname,
@@ -90,17 +99,11 @@ class ClientNode:
             clock=self._reactor,
             counters=self._counters,
             servers=broker.statuses,
-            introducers=list,
+            introducers=introductions.statuses,
         )
         lifetime.then(spawn(self._watch(status, store)).addErrback(lambda _: None).cancel)
-        site = make_site(
-            self._filesystem(keys, broker),
-            status,
-            clock=self._reactor,
-            counters=self._counters,
-            allowed_hosts=configuration.node.web_hosts,
-        )
-        self.url = await web.serve(configuration, self._reactor, site, lifetime)
+        if configuration.node.web_port is not None:
+            self.url = await self._gateway(keys, broker, status)
 
     async def stop(self) -> None:
         """Finish what was acknowledged, give up what was not, and close everything."""
@@ -131,7 +134,7 @@ class ClientNode:
             "version": 0,
             "nickname": self._configuration.node.nickname,
             "app-versions": [],
-            "my-version": f"lafs/{__version__}",
+            "my-version": APPLICATION,
             "oldest-supported": "1.0.0",
             "service-name": "storage",
             "anonymous-storage-FURL": furl,
@@ -184,6 +187,17 @@ class ClientNode:
         managers = [VerifyingKey.parse(key) for key in configuration.grid_managers.values()]
         return Broker(connector, self._reactor, frozenset(configuration.client.preferred), managers)
 
+    def _introductions(self, furls: Mapping[str, str], tub: NodeTub, broker: Broker) -> Introductions:
+        return Introductions(
+            furls,
+            tub,
+            self._configuration,
+            broker.hear,
+            application=APPLICATION,
+            clock=self._reactor,
+            workers=self._disk_workers,
+        )
+
     def _static_servers(self, servers: Mapping[str, Mapping[str, Any]], broker: Broker) -> None:
         for server_id, entry in servers.items():
             try:
@@ -193,7 +207,22 @@ class ClientNode:
 
     # --- the client ---
 
+    async def _gateway(self, keys: Keys, broker: Broker, status: ClientStatus) -> str | None:
+        # Imported here: a node that only stores needs none of it.
+        from frontends.web.site import make_site
+
+        site = make_site(
+            self._filesystem(keys, broker),
+            status,
+            clock=self._reactor,
+            counters=self._counters,
+            allowed_hosts=self._configuration.node.web_hosts,
+        )
+        return await web.serve(self._configuration, self._reactor, site, self._lifetime)
+
     def _filesystem(self, keys: Keys, broker: Broker) -> Filesystem:
+        from lafs.filesystem import ClientSecrets, Filesystem
+
         configuration = self._configuration
         spool = configuration.path(configuration.node.temporary)
         try:
@@ -219,7 +248,8 @@ class ClientNode:
     async def _watch(self, status: ClientStatus, store: ShareStore | None) -> None:
         while True:
             try:
-                status.sample({} if store is None else await store.statistics())
+                status.storage = {} if store is None else await store.statistics()
             except LafsError:
                 _log.failure("the storage directory could not be measured")
             await sleep(SAMPLE_SECONDS, self._reactor)
+            status.sample()

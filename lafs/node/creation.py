@@ -15,7 +15,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from lafs.errors import NodeError
-from lafs.node.config import OUR_FILE, Kind
+from lafs.node.config import OUR_FILE, Kind, read
 from lafs.node.configuration_file import escaped
 from lafs.node.files import make_private, write_whole
 
@@ -55,8 +55,9 @@ def create(directory: Path, plan: Plan, finish: Callable[[Path], None] = lambda 
             from lafs.node.known_nodes import write_introducers
 
             write_introducers(site / "private" / "introducers.yaml", plan.introducers)
-        finish(site)
         write_whole(site / OUR_FILE, text.encode("utf-8"))
+        read(site)  # what cannot run is not to be made
+        finish(site)
 
 
 def is_taken(directory: Path) -> bool:

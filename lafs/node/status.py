@@ -60,20 +60,20 @@ class ClientStatus:
         self.node_id = node_id
         self.servers = servers
         self.introducers = introducers
-        self._storage: Values = {}
+        self.storage: Values = {}
+        """Statistics of this node's storage server, as last measured."""
         self._clock = clock
         self._counters = counters
         self._started = clock.seconds()
         self._cpu = CpuMonitor(clock)
 
-    def sample(self, storage: Values) -> None:
-        """Take note of how things are. To be called every SAMPLE_SECONDS, with the statistics of the storage server."""
+    def sample(self) -> None:
+        """Take note of the processor time. To be called every SAMPLE_SECONDS."""
         self._cpu.sample()
-        self._storage = storage
 
     def counters(self) -> Mapping[str, int]:
         return self._counters.snapshot()
 
     def stats(self) -> Values:
         uptime = {"node.uptime": self._clock.seconds() - self._started}
-        return {**uptime, **self._cpu.stats(), **self._storage}
+        return {**uptime, **self._cpu.stats(), **self.storage}

@@ -7,12 +7,12 @@ and, to know a FURL before the node has ever run, by `creation`'s callers. Spec:
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from foolscap.api import Tub
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from lafs.errors import NodeError
@@ -21,6 +21,8 @@ from lafs.node import ports
 from lafs.node.config import Configuration
 from lafs.node.files import PUBLIC, read_text, write_whole
 from lafs.node.keys import Keys
+
+_log = Logger(namespace="lafs.node")
 
 
 class NodeTub:
@@ -57,11 +59,15 @@ class NodeTub:
 
     async def start(self) -> None:
         """Listen. Raises NodeError, ConfigurationError if a port cannot be had."""
-        self.tub.startService()
+        waiting = []
         for text in self._endpoints:
             told = _ToldEndpoint(ports.server_endpoint(self._reactor, "tub.port", text))
-            self.tub.listenOn(told)
-            await ports.bound(told.outcome, "tub.port", text)
+            self.tub.listenOn(told).noisy = False
+            waiting.append((told.outcome, text))
+        self.tub.startService()
+        for outcome, text in waiting:
+            await ports.bound(outcome, "tub.port", text)
+            _log.info("listening for other nodes on {endpoint}", endpoint=text)
 
     async def stop(self) -> None:
         if self.tub.running:
@@ -82,8 +88,8 @@ def endpoints(configuration: Configuration) -> tuple[str, ...]:
     return (text,)
 
 
-def record_furl(directory: Path, configuration: Configuration, furl_file: str, keys: Keys) -> None:
-    """Write the FURL that a node in `directory` will have once it runs."""
+def record_furl(configuration: Configuration, furl_file: str, keys: Keys) -> None:
+    """Write the FURL that a node will have once it runs."""
     tub = NodeTub(configuration, keys, None)
     hints = ",".join(tub.tub.locationHints)
     keys.write_furl(furl_file, f"pb://{tub.tub_id}@{hints}/{keys.name_in_furl(furl_file, tub.tub_id)}")

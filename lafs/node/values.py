@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import date as day
 
 from lafs.crypto import base32
+from lafs.protocol.furl import BadFurl, Furl
 
 Parse = Callable[[str], object]
 
@@ -19,7 +20,6 @@ _BOOLEANS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no":
 _SIZE = re.compile(r"([0-9]{1,30})([KMGTPE]?)(I?)B?", re.IGNORECASE)
 _DURATION = re.compile(r"([0-9]{1,9})\s*(day|days|mo|month|months|year|years)")
 _SECONDS = {"day": 86_400, "mo": 31 * 86_400, "month": 31 * 86_400, "year": 365 * 86_400}
-_FURL = re.compile(r"pb://[a-z2-7]{32}@[^/]*/\S+")
 _ZERO_PORT = re.compile(r"(tcp6?:)?(port=)?0+(:.*)?")
 
 
@@ -106,8 +106,10 @@ def furl(value: str) -> str:
     value = value.strip()
     if "#" in value:
         raise ValueError("contained an unescaped '#' character")
-    if not _FURL.fullmatch(value):
-        raise ValueError("must be a FURL: pb://TUBID@HOST:PORT/NAME")
+    try:
+        Furl.parse(value)
+    except BadFurl as error:
+        raise ValueError(f"must be a FURL, pb://TUBID@HOST:PORT/NAME: {error}") from None
     return value
 
 

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.logger import Logger
+
 from lafs.node import ports
 from lafs.node.config import Configuration
 from lafs.node.files import PUBLIC, write_whole
 from lafs.node.lifetime import Lifetime
+
+_log = Logger(namespace="lafs.node")
 
 
 async def serve(configuration: Configuration, reactor: Any, site: Any, lifetime: Lifetime) -> str | None:
@@ -22,6 +26,7 @@ async def serve(configuration: Configuration, reactor: Any, site: Any, lifetime:
     configuration.path("node.url").unlink(missing_ok=True)
     if configuration.node.web_port is None:
         return None
+    site.noisy = False
     text = ports.on_loopback(configuration.node.web_port)
     endpoint = ports.server_endpoint(reactor, "web.port", text)
     port = await ports.bound(endpoint.listen(site), "web.port", text)
@@ -29,6 +34,7 @@ async def serve(configuration: Configuration, reactor: Any, site: Any, lifetime:
     url = url_of(port.getHost(), secure=text.startswith("ssl:"))
     write_whole(configuration.path("node.url"), f"{url}\n".encode(), PUBLIC)
     lifetime.then(lambda: configuration.path("node.url").unlink(missing_ok=True))
+    _log.info("web gateway at {url}", url=url)
     return url
 
 
