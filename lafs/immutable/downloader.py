@@ -39,6 +39,7 @@ class Downloader:
         self._counters = counters
         self._budget = WindowBudget()
         self._files: OrderedDict[ImmutableVerifyCap, RemoteFile] = OrderedDict()
+        self._weights: dict[ImmutableVerifyCap, int] = {}
 
     def open(self, cap: ImmutableReadCap) -> ImmutableFile:
         """The file that `cap` reads, whose numbers have been checked. Asks nobody anything yet."""
@@ -50,11 +51,14 @@ class Downloader:
         self._counters.count("downloader.bytes_downloaded", wanted.length)
         if not wanted.length:
             return
-        file = self._file(cap.verifier())
+        name = cap.verifier()
+        file = self._file(name)
         try:
             await FileRead(file, cap.key, wanted, self._budget).into(sink)
         finally:
-            self._trim()
+            if self._files.get(name) is file:
+                self._weights[name] = file.weight
+                self._trim()
 
     def _file(self, cap: ImmutableVerifyCap) -> RemoteFile:
         file = self._files.get(cap)
@@ -65,10 +69,9 @@ class Downloader:
 
     def _trim(self) -> None:
         """Forget the files not read for longest, down to the limits. One that is being read goes on without us."""
-        weight = sum(file.weight for file in self._files.values())
-        while self._files and (len(self._files) > FILES_KEPT or weight > BYTES_KEPT):
-            _, forgotten = self._files.popitem(last=False)
-            weight -= forgotten.weight
+        while len(self._files) > FILES_KEPT or sum(self._weights.values()) > BYTES_KEPT:
+            forgotten, _ = self._files.popitem(last=False)
+            self._weights.pop(forgotten, None)
 
 
 @frozen(eq=False)

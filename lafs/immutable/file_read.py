@@ -13,7 +13,7 @@ from typing import Final
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
-from lafs.immutable.read_window import ReadWindow, WindowBudget
+from lafs.immutable.read_window import LARGEST, ReadWindow, WindowBudget
 from lafs.immutable.remote_file import RemoteFile
 from lafs.immutable.run_fetch import RunFetch
 from lafs.interfaces import ByteRange, Bytes, Sink
@@ -51,8 +51,7 @@ class FileRead:
         self._budget = budget
         self._runs: deque[_Run] = deque()
         self._in_flight = 0
-        segment = file.facts.likely_segmentation.segment_size
-        self._window = ReadWindow(max(FIRST_WINDOW, 2 * segment), self._now())
+        self._window = ReadWindow(FIRST_WINDOW, self._now())
         self._prefer_known = wanted.length <= FIRST_WINDOW
         self._may_search_again = file.search.begun
 
@@ -93,12 +92,17 @@ class FileRead:
             if not self._file.facts.known and len(self._runs) >= RUNS_BEFORE_FACTS:
                 return
             goal = self._next_goal()
-            if self._in_flight and self._in_flight + goal.length > min(self._window.size, self._budget.share()):
+            if self._in_flight and self._in_flight + goal.length > self._limit():
                 return
             self._next += goal.length
             self._in_flight += goal.length
-            fetch = RunFetch(self._file, self._key, goal, self._prefer_known, self._search_again)
+            fetch = RunFetch(self._file, self._key, goal, self._in_flight, self._prefer_known, self._search_again)
             self._runs.append(_Run(goal, spawn(fetch.run())))
+
+    def _limit(self) -> int:
+        """Bytes to have in flight: the window, but at least two segments unless they are huge."""
+        two = 2 * self._file.facts.likely_segmentation.segment_size
+        return max(min(self._window.size, self._budget.share()), min(two, LARGEST))
 
     def _next_goal(self) -> ByteRange:
         cut = self._file.facts.likely_segmentation

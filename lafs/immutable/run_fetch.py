@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from attrs import define, frozen
 from twisted.internet.defer import Deferred
@@ -21,9 +22,14 @@ from lafs.immutable.file_facts import segments_of
 from lafs.immutable.missing_shares import not_enough_shares
 from lafs.immutable.remote_file import RemoteFile
 from lafs.immutable.segment import SegmentPlan, recover
+from lafs.immutable.server_speeds import BULK, HEDGE_DELAY
 from lafs.immutable.share_map import Share
 from lafs.interfaces import ByteRange, Bytes, GridServer
 from lafs.tasks import Mailbox, Timer, gather, spawn
+
+
+SPARES: Final = 2
+"""Small reads to start beyond those that replace late ones."""
 
 
 @frozen
@@ -51,7 +57,8 @@ _Letter = _Ended | _Late | _News
 
 @define
 class _Reading:
-    work: Deferred[None]
+    work: Deferred[Mapping[int, Bytes]]
+    started: float
     timer: Timer
     late: bool = False
 
@@ -59,15 +66,23 @@ class _Reading:
 class RunFetch:
     """One fetch of the segments that hold the bytes `goal` of `file`. Used once.
 
-    `may_search_again` says whether what is known of the file may be out of date, and is told not to ask twice.
+    `line_load` is how many bytes, those of the goal included, the whole read has under way. `search_again` says whether
+    what is known of the file may be out of date.
     """
 
     def __init__(
-        self, file: RemoteFile, key: bytes, goal: ByteRange, prefer_known: bool, search_again: Callable[[], bool]
+        self,
+        file: RemoteFile,
+        key: bytes,
+        goal: ByteRange,
+        line_load: int,
+        prefer_known: bool,
+        search_again: Callable[[], bool],
     ) -> None:
         self._file = file
         self._key = key
         self._goal = goal
+        self._line_load = line_load
         self._prefer_known = prefer_known
         self._search_again = search_again
         self._mailbox: Mailbox[_Letter] = Mailbox()
@@ -75,6 +90,7 @@ class RunFetch:
         self._reading: dict[Share, _Reading] = {}
         self._tried: set[Share] = set()
         self._last_failure: BaseException | None = None
+        self._patience: float | None = None
 
     async def run(self) -> Sequence[Bytes]:
         """The plaintext of `goal`, in pieces in order. Raises NotEnoughShares, NoShares, BadCiphertext."""
@@ -93,13 +109,16 @@ class RunFetch:
 
     def _start_reading(self) -> None:
         """Have as many shares on their way as are missing; fail if there cannot be enough."""
-        short = self._missing()
-        doubtful = 0
-        while short > 0 and (share := self._choose()) is not None:
-            doubtful += self._file.tools.speeds.is_suspect(share.server, self._now())
+        short, spares, doubtful = self._missing(), self._spares(), 0
+        while short + spares > 0 and (share := self._choose()) is not None:
+            if self._file.tools.speeds.is_suspect(share.server, self._now()):
+                if short <= 0 or self._file.search.promising:
+                    break
+                doubtful += 1
             self._start(share)
             short -= 1
-        if short + doubtful <= 0 or self._file.search.hunt(short + doubtful) or self._reading:
+        lacking = max(short, 0) + doubtful
+        if not lacking or self._file.search.hunt(lacking) or self._reading:
             return
         if not self._search_again():
             raise not_enough_shares(self._file, self._complete, self._last_failure)
@@ -111,6 +130,11 @@ class RunFetch:
         on_time = sum(not reading.late for reading in self._reading.values())
         return self._file.facts.cap.needed - len(self._complete) - on_time
 
+    def _spares(self) -> int:
+        """Shares to read beyond those missing: where one server hangs there may be more, and small reads are cheap."""
+        any_late = any(reading.late for reading in self._reading.values())
+        return SPARES if any_late and self._goal.length // self._file.facts.cap.needed <= BULK else 0
+
     def _choose(self) -> Share | None:
         taken = {share.number for share, reading in self._reading.items() if not reading.late}
         busy: Counter[GridServer] = Counter(share.server for share in self._reading)
@@ -119,15 +143,16 @@ class RunFetch:
 
     def _start(self, share: Share) -> None:
         self._tried.add(share)
-        size = self._goal.length // self._file.facts.cap.needed
-        # Each generation of replacements gets more time than the one before: it may be the line that is slow.
-        generation = (len(self._tried) - 1) // self._file.facts.cap.needed
-        delay = self._file.tools.speeds.hedge_delay(size) * 2 ** min(generation, 6)
+        needed = self._file.facts.cap.needed
+        delay = self._patience
+        if delay is None:
+            # Each generation of replacements gets more time than the one before: it may be the line that is slow.
+            usual = self._file.tools.speeds.hedge_delay(self._goal.length // needed, self._line_load)
+            delay = usual * 2 ** min((len(self._tried) - 1) // needed, 6)
         timer = self._file.tools.clock.callLater(delay, self._mailbox.post, _Late(share))
         work = spawn(self._file.fetcher.fetch(share, self._goal))
-        self._reading[share] = _Reading(
-            work.addBoth(lambda outcome: self._mailbox.post(_Ended(share, outcome))), timer
-        )
+        work.addBoth(lambda outcome: self._mailbox.post(_Ended(share, outcome)))
+        self._reading[share] = _Reading(work, self._now(), timer)
 
     def _open(self, letter: _Letter) -> None:
         match letter:
@@ -139,12 +164,22 @@ class RunFetch:
                     self._last_failure = outcome.value
                 else:
                     self._complete.setdefault(share.number, outcome)
+                    self._hurry(self._now() - reading.started)
             case _Late(share):
                 if share in self._reading:
                     self._reading[share].late = True
-                    self._file.tools.speeds.suspect(share.server, self._now())
+                    self._file.tools.speeds.suspect(share.server, self._now(), reading=True)
             case _News():
                 pass
+
+    def _hurry(self, elapsed: float) -> None:
+        """One share took `elapsed` seconds, so it is not the line: the others are late if they take much longer."""
+        now, self._patience = self._now(), max(HEDGE_DELAY, 3 * elapsed)
+        for share, reading in self._reading.items():
+            if reading.timer.active():
+                reading.timer.cancel()
+                left = max(self._patience - (now - reading.started), 0.0)
+                reading.timer = self._file.tools.clock.callLater(left, self._mailbox.post, _Late(share))
 
     def _news(self) -> None:
         self._mailbox.post(_News())

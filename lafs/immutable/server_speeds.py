@@ -30,11 +30,16 @@ WEIGHT: Final = 0.3
 """Of the newest answer in the averages."""
 
 
+ASSUMED_RATE: Final = 500_000.0
+"""Bytes a second of a line of which nothing is known yet. Taking a slow line for hung servers makes it slower still."""
+
+
 @define
 class _Record:
     latency: float | None = None
     seconds_per_byte: float | None = None
     suspected_until: float = 0.0
+    hangs_in_reads: bool = False
 
 
 class ServerSpeeds:
@@ -44,11 +49,15 @@ class ServerSpeeds:
         self._records: WeakKeyDictionary[GridServer, _Record] = WeakKeyDictionary()
 
     def answered(self, server: GridServer, elapsed: float, size: int = 0) -> None:
-        """Note that an answer of `size` bytes came after `elapsed` seconds. Clears any suspicion."""
+        """Note that an answer of `size` bytes came after `elapsed` seconds; `size` 0 for anything but a read.
+
+        Clears suspicion; but a server that hangs in reads may well answer everything else.
+        """
         record = self._record(server)
-        record.suspected_until = 0.0
+        if size or not record.hangs_in_reads:
+            record.suspected_until, record.hangs_in_reads = 0.0, False
         if size >= BULK:
-            record.seconds_per_byte = _averaged(record.seconds_per_byte, elapsed / size)
+            self._transferred(record, elapsed, size)
         else:
             record.latency = _averaged(record.latency, elapsed)
 
@@ -56,24 +65,30 @@ class ServerSpeeds:
         """Note that an answer of `size` bytes has not come after `elapsed` seconds, and is waited for no longer."""
         record = self._record(server)
         if size >= BULK and elapsed / size > (record.seconds_per_byte or 0.0):
-            record.seconds_per_byte = _averaged(record.seconds_per_byte, elapsed / size)
+            self._transferred(record, elapsed, size)
 
-    def suspect(self, server: GridServer, now: float) -> None:
+    def suspect(self, server: GridServer, now: float, reading: bool = False) -> None:
         """Note that `server` does not answer in time."""
-        self._record(server).suspected_until = now + SUSPICION
+        record = self._record(server)
+        record.suspected_until = now + SUSPICION
+        record.hangs_in_reads |= reading
 
     def is_suspect(self, server: GridServer, now: float) -> bool:
         """Whether `server` did not answer in time, and has not answered since."""
         record = self._records.get(server)
         return record is not None and record.suspected_until > now
 
-    def hedge_delay(self, size: int) -> float:
-        """Seconds after which an answer of `size` bytes is late, by what servers usually take."""
+    def hedge_delay(self, size: int = 0, line_load: int = 0) -> float:
+        """Seconds after which an answer of `size` bytes is late, by what servers usually take.
+
+        `line_load` is all that is to come over the line meanwhile, of all servers.
+        """
         records = self._records.values()
         latencies = [each.latency for each in records if each.latency is not None]
         rates = [each.seconds_per_byte for each in records if each.seconds_per_byte is not None]
-        usual = (median(latencies) if latencies else 0.0) + (median(rates) * size if rates else 0.0)
-        return max(HEDGE_DELAY, 3 * usual)
+        latency = median(latencies) if latencies else 0.0
+        transfer = 3 * median(rates) * size if rates else line_load / ASSUMED_RATE
+        return max(HEDGE_DELAY, 3 * latency + transfer)
 
     def latency(self, server: GridServer) -> float:
         """Seconds that `server` takes to answer at all, 0 when unknown."""
@@ -100,6 +115,11 @@ class ServerSpeeds:
         latencies = [each.latency for each in records if each.latency is not None]
         rates = [each.seconds_per_byte for each in records if each.seconds_per_byte is not None]
         return min(latencies, default=0.0), min(rates, default=0.0)
+
+    @staticmethod
+    def _transferred(record: _Record, elapsed: float, size: int) -> None:
+        seconds = max(elapsed - (record.latency or 0.0), 0.0)
+        record.seconds_per_byte = _averaged(record.seconds_per_byte, seconds / size)
 
     def _record(self, server: GridServer) -> _Record:
         return self._records.setdefault(server, _Record())

@@ -46,7 +46,7 @@ class ShareFetcher:
 
         Raises CorruptShare or ServerError, and has then dropped the share, and reported it to its server if corrupt.
         """
-        size = share.state.facts.likely_segmentation.block_size
+        size = goal.length // share.state.facts.cap.needed
         try:
             return await within(READ_TIMEOUT + size / SLOWEST, self._clock, self._verified(share, goal))
         except CancelledError:
@@ -86,7 +86,7 @@ class ShareFetcher:
         except CancelledError:
             self._speeds.waiting(share.server, self._clock.seconds() - started, place.length)
             raise
-        self._speeds.answered(share.server, self._clock.seconds() - started, len(answer))
+        self._speeds.answered(share.server, self._clock.seconds() - started, max(len(answer), 1))
         fragments.add(place, answer)
 
 

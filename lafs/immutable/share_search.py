@@ -95,6 +95,11 @@ class ShareSearch:
         """The number of servers that were asked."""
         return len(self._answered | self._asking.keys())
 
+    @property
+    def promising(self) -> bool:
+        """Whether answers are to come from servers that are not late."""
+        return self._in_time() > 0
+
     # --- asking ---------------------------------------------------------------------------------------------
 
     def _servers(self) -> list[GridServer]:
@@ -115,7 +120,7 @@ class ShareSearch:
                 continue
             suspect = self._speeds.is_suspect(server, now)
             count -= not suspect
-            delay = self._speeds.hedge_delay(0)
+            delay = self._speeds.hedge_delay()
             self._overdue[server] = None if suspect else self._clock.callLater(delay, self._late, server)
             asking = spawn(self._question(server))
             if server not in self._answered:

@@ -1,6 +1,7 @@
-"""Scripted storage servers in memory on a virtual clock, for downloads only: slow, hung, failing, lying, corrupt, and all of it counted.
+"""Scripted storage servers in memory on a virtual clock, for downloads only: slow, hung, failing, lying, corrupt; and
+everything asked of them is counted.
 
-`Given` makes shares with the pure layout code, without an uploader, so that a test chooses every byte of them.
+`coded` makes shares with the pure layout code, without an uploader, so that a test chooses every byte of them.
 """
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from lafs.immutable import ueb
 from lafs.immutable.downloader import Downloader
 from lafs.immutable.layout import ShareLayout, pack_chain
 from lafs.immutable.segmentation import Segmentation
-from lafs.interfaces import Bytes, GridServer, ServerIdentity, ServerVersion
+from lafs.interfaces import Bytes, GridServer, ServerIdentity, ServerVersion, Sink
 from lafs.statistics import Counters
 from lafs.tasks import sleep, spawn
 from lafs.workers import InlineWorkers
@@ -202,17 +203,27 @@ class CollectingSink:
 class DownloadWorld:
     """Some servers with the shares of a file dealt to them, one each and in order, and a client that reads it."""
 
-    def __init__(self, file: CodedFile, servers: int = 10, latency: float = 0.1, total: int | None = None) -> None:
+    def __init__(self, file: CodedFile, servers: int = 10, latency: float = 0.1) -> None:
         self.clock = Clock()
-        self.file = file
         self.servers = [ScriptedServer(self.clock, f"v0-server{i:03}", latency=latency) for i in range(servers)]
-        for number, share in file.shares.items():
-            self.servers[number % servers].shares[number] = share
+        self.deal(file)
         self.grid = ScriptedGrid(self.servers)
         self.counters = Counters()
+        self.forget()
+
+    def deal(self, file: CodedFile) -> None:
+        """Put the shares of `file` in place of those that are there."""
+        self.file = file
+        for server in self.servers:
+            server.shares = {}
+        for number, share in file.shares.items():
+            self.servers[number % len(self.servers)].shares[number] = share
+
+    def forget(self) -> None:
+        """Go on with a new client, which remembers nothing."""
         self.downloader = Downloader(self.grid, InlineWorkers(), self.clock, self.counters)
 
-    def start(self, sink: CollectingSink, offset: int = 0, size: int | None = None) -> Deferred[None]:
+    def start(self, sink: Sink, offset: int = 0, size: int | None = None) -> Deferred[None]:
         """Begin to read, and return the Deferred of the end."""
         return spawn(self.downloader.open(self.file.cap).read(sink, offset, size))
 
@@ -262,5 +273,10 @@ class DownloadWorld:
         return sum(server.lists for server in self.servers)
 
     @property
-    def waiting(self) -> int:
-        return sum(server.waiting for server in self.servers)
+    def reports(self) -> list[tuple[int, str]]:
+        return [report for server in self.servers for report in server.reports]
+
+    def assert_quiet(self) -> None:
+        """Nothing is being asked any more, and nothing is going to happen."""
+        assert not sum(server.waiting for server in self.servers), "questions still in flight"
+        assert not self.clock.getDelayedCalls(), "timers still running"
