@@ -72,11 +72,13 @@ def child_caps(writable: str | None, readonly: str | None, deep_immutable: bool 
 
 
 def _opens_something(cap: Cap) -> bool:
-    inner = cap.content if isinstance(cap, DirectoryCap) else cap
-    # The verifier of an immutable file counts as an object without behaviour; other verifiers are like unknown caps.
-    if isinstance(cap, DirectoryCap) and isinstance(inner, ImmutableVerifyCap):
-        return False
-    return not isinstance(inner, UnknownCap | MutableVerifyCap)
+    """Whether a child can be made of `cap`: a file, a directory, or the verifier of an immutable file, which does nothing.
+
+    All other verifiers are treated like unknown caps.
+    """
+    if isinstance(cap, DirectoryCap):
+        return not isinstance(cap.content, ImmutableVerifyCap | MutableVerifyCap)
+    return not isinstance(cap, UnknownCap | MutableVerifyCap)
 
 
 def _known_child(cap: Cap) -> ChildCaps:

@@ -68,6 +68,20 @@ class Slots(SynchronousTestCase):
         assert readonly is not None
         self.assertEqual(child.readonly, readonly.text)
 
+    def test_of_verifiers_only_that_of_an_immutable_file_is_a_child(self) -> None:
+        chk = "URI:CHK:3ddgzbplsxzqq7rxz6tnablnca:4a5oyqrdp4v6wibf3yuthdjtjpg5flwb6tusuujdzv6hrabu62ga:3:10:1234"
+        for text, is_child in (
+            (chk, True),
+            (chk.replace("CHK", "DIR2-CHK"), False),
+            (WRITE, False),
+            (WRITE.replace("SSK", "DIR2"), False),
+        ):
+            verifier = parse(text).verifier()
+            assert verifier is not None
+            child = child_caps(None, verifier.text)
+            self.assertEqual(child.known is not None, is_child)
+            self.assertEqual(child.readonly, verifier.text if is_child else f"ro.{verifier.text}")
+
     def test_an_empty_slot_is_an_absent_one(self) -> None:
         self.assertEqual(child_caps("", ""), child_caps(None, None))
         self.assertEqual(child_caps("", "URI:LIT:ae"), child_caps(None, "URI:LIT:ae"))

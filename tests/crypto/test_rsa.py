@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lafs.capability import DirectoryCap, MutableFormat, MutableWriteCap
 from lafs.crypto.aes import ctr
 from lafs.crypto.derivations import write_enabler
+from lafs.crypto.ed25519 import VerifyingKey
 from lafs.crypto.rsa import PrivateKey, PublicKey
 from tests.crypto.vector_groups import group
 from tests.vectors_loader import available, load
@@ -100,6 +101,10 @@ class Keys(SynchronousTestCase):
     def test_a_public_key_is_no_private_one_and_the_other_way_round(self) -> None:
         self.assertRaises(ValueError, PrivateKey.parse, some_key().public_key.der)
         self.assertRaises(ValueError, PublicKey.parse, some_key().der)
+
+    def test_a_public_key_of_another_kind_is_refused(self) -> None:
+        ed25519 = bytes.fromhex("302a300506032b6570032100") + VerifyingKey.of_server("v0-" + "a" * 52).raw
+        self.assertRaises(ValueError, PublicKey.parse, ed25519)
 
     def test_numbers_that_do_not_fit_together_are_refused(self) -> None:
         # The peer loads such a key, and only fails when it signs.
