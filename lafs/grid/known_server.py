@@ -80,15 +80,13 @@ class KnownServer:
 
     async def _use(self, connection: Connection) -> None:
         """Offer the server to the grid for as long as the connection lasts."""
-        lost = connection.when_lost()
         try:
             self._version = await connection.storage.version()
             self._connection = connection
             self.server = GridServer(self.announced.identity, connection.storage, self._version)
             self._changed()
-            await lost
+            await connection.when_lost()
         finally:
-            lost.cancel()
             connection.close()
             was, self.server, self._connection = self.server, None, None
             if was is not None:

@@ -82,8 +82,8 @@ class Reconnection(Generic[C]):
         self.state = State.UNSTARTED
 
     def describe(self) -> str:
-        """For people, while not connected."""
-        if self.state is State.CONNECTING:
+        """For people, as long as there is no connection that is of use."""
+        if self.state in (State.CONNECTING, State.CONNECTED):
             return "Trying to connect"
         if self.state is State.WAITING:
             now = self._clock.seconds()
@@ -99,11 +99,13 @@ class Reconnection(Generic[C]):
                 await self._attempt()
             except Exception as error:
                 if self._stopped:
-                    raise
+                    return
                 self._failed(error)
                 pause, self._pause = self._pause, min(self._pause * GROWTH, LONGEST_PAUSE)
             else:
                 pause = self._pause = FIRST_PAUSE
+            if self._stopped:
+                return
             pause *= 1 + JITTER * (2 * self._random() - 1)
             self.state = State.WAITING
             self._next_attempt = self._clock.seconds() + pause

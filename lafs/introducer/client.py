@@ -115,7 +115,6 @@ class IntroducerClient:
         return await self._tub.getReference(self._furl.text)
 
     async def _use(self, remote: Any) -> None:
-        lost = when_lost(remote)
         try:
             version = await within(ANSWER_TIMEOUT, self._clock, remote.callRemote("get_version"))
             if INTRODUCER_V2 not in version:
@@ -129,10 +128,9 @@ class IntroducerClient:
                 self._clock,
                 remote.callRemote("subscribe_v2", self._ear, STORAGE.encode("ascii"), self._subscriber_info()),
             )
-            await lost
+            await when_lost(remote)
         finally:
             self._remote = None
-            lost.cancel()
             close(remote)
 
     async def _send(self, remote: Any, envelope: Envelope) -> None:
