@@ -78,14 +78,19 @@ async def _read_urlencoded(body: Body) -> Form:
     text = await body.read(MOST_FIELD_BYTES + 1)
     if len(text) > MOST_FIELD_BYTES:
         raise Refusal(413, "The form is too large.")
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError:
-        raise Refusal(400, "The form has too many fields.") from None
     fields: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in urlencoded_pairs(text, MOST_FIELDS):
         fields.setdefault(_text(name), _text(value))
     return Form(fields)
+
+
+def urlencoded_pairs(text: bytes, most: int) -> list[tuple[bytes, bytes]]:
+    """Names and values, unquoted, of a query or an urlencoded form. Raises Refusal if there are more than `most`."""
+    try:
+        pairs = parse_qsl(text.decode("latin-1"), keep_blank_values=True, encoding="latin-1", max_num_fields=most)
+    except ValueError:
+        raise Refusal(400, "The request has too many arguments.") from None
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
 
 
 def _text(value: bytes) -> str:

@@ -7,7 +7,7 @@ from frontends.web.answers import NOT_MODIFIED, Answer, Contents, Headers, Reply
 from frontends.web.content_types import attachment, type_of
 from frontends.web.errors import Refusal
 from frontends.web.gateway import Gateway
-from frontends.web.history import History
+from frontends.web.history import History, Operation
 from frontends.web.ranges import Span, Unsatisfiable, already_has, range_still_valid, requested_span
 from frontends.web.request import Request
 from frontends.web.safety import policy_for
@@ -89,13 +89,19 @@ class _Watched:
     async def read(self, sink: Sink, offset: int = 0, size: int | None = None) -> None:
         index = self.cap.storage_index
         with self._history.operation("download", size, None if index is None else index.text) as operation:
+            await self._node.read(_CountingSink(sink, operation), offset, size)
 
-            class Counting:
-                async def write(self, data: Bytes) -> None:
-                    operation.done += len(data)
-                    await sink.write(data)
 
-            await self._node.read(Counting(), offset, size)
+class _CountingSink:
+    """A sink that shows as progress. Implements `Sink`."""
+
+    def __init__(self, sink: Sink, operation: Operation) -> None:
+        self._sink = sink
+        self._operation = operation
+
+    async def write(self, data: Bytes) -> None:
+        self._operation.done += len(data)
+        await self._sink.write(data)
 
 
 # --- descriptions --------------------------------------------------------------------------------------------------------

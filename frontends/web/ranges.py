@@ -67,21 +67,17 @@ def _limits(text: str) -> tuple[int | None, int | None] | None:
 
 
 def already_has(if_none_match: Iterable[str], tag: str) -> bool:
-    """Whether the client's If-None-Match headers name `tag` (unquoted): quoted, bare (as the peer sends it) or weak."""
-    return any(weak in ("*", tag) for weak, _ in _tags(if_none_match))
+    """Whether the client's If-None-Match headers name `tag` (unquoted): quoted, bare (as the peer sends it) or weak; or "*"."""
+    return any(match[3] == "*" or _unquoted(match) == tag for header in if_none_match for match in _TAG.finditer(header))
 
 
 def range_still_valid(if_range: str | None, tag: str | None) -> bool:
     """Whether a Range may be served: there is no If-Range, or it names exactly this version of the file."""
     if if_range is None:
         return True
-    return tag is not None and (tag, True) in _tags([if_range])
+    match = _TAG.fullmatch(if_range.strip())
+    return match is not None and match[1] is None and _unquoted(match) == tag
 
 
-def _tags(headers: Iterable[str]) -> list[tuple[str, bool]]:
-    """(tag without quotes, whether it is strong) for all tags in the headers."""
-    return [
-        (match[3] if match[2] is None else match[2], match[1] is None)
-        for header in headers
-        for match in _TAG.finditer(header)
-    ]
+def _unquoted(match: re.Match[str]) -> str:
+    return match[3] if match[2] is None else match[2]

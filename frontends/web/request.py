@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from attrs import evolve, field, frozen
 
 from frontends.web.channel import Exchange
 from frontends.web.errors import Refusal
-from frontends.web.forms import Form
+from frontends.web.forms import Form, urlencoded_pairs
 
 MOST_ARGUMENTS = 1000
 
@@ -31,12 +31,8 @@ class Arguments:
         """From the raw query of a URL. Raises Refusal."""
         if not query:
             return cls()
-        try:
-            pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MOST_ARGUMENTS)
-        except ValueError:
-            raise Refusal(400, "The query has too many arguments.") from None
         values: dict[str, str] = {}
-        for name, value in pairs:
+        for name, value in urlencoded_pairs(query, MOST_ARGUMENTS):
             values.setdefault(name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
         return cls(values)
 
@@ -118,11 +114,6 @@ class Request:
 
     def headers(self, name: bytes) -> Sequence[str]:
         return [value.decode("latin-1") for value in self.exchange.requestHeaders.getRawHeaders(name, [])]
-
-    @property
-    def wants_page(self) -> bool:
-        """Whether the client would rather be shown HTML than plain text: it names HTML, as browsers do."""
-        return "text/html" in (self.header(b"Accept") or "")
 
     def with_form(self, form: Form) -> Request:
         return evolve(self, form=form, arguments=self.arguments.over(form.fields))

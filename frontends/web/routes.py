@@ -116,6 +116,8 @@ async def uri(gateway: Gateway, request: Request) -> Reply:
         raise _method_refused(request, ("GET", "PUT", "POST"))
     cap = _cap_of(request.segments[0])
     kind = KINDS.get(type(cap), Kind.UNKNOWN)
+    if b"" in request.segments[1:-1]:
+        raise Refusal(400, "The webapi does not allow empty pathname components, i.e. a double slash")
     if len(request.segments) > 1:
         raise _no_children(request, kind)
     return await _object(gateway, request, kind, Target(cap))
@@ -173,6 +175,8 @@ def _no_children(request: Request, kind: Kind) -> Refusal:
         return Refusal(404, "No Such Resource")
     if kind is Kind.DIRECTORY:
         return Refusal(501, "This version of lafs does not serve mutable files and directories.")
+    if request.method == "PUT":
+        return Refusal(409, f"Cannot create directory '{name}', because its parent is a file, not a directory")
     return Refusal(400, f"Files have no children named '{name}'")
 
 
@@ -197,3 +201,6 @@ MOUNTS: Mapping[str, Handler] = {
     "img": node_pages.asset,
 }
 """By the first segment of the path."""
+
+PUBLIC_PATHS = frozenset({"status", "statistics", "helper_status", "css", "img"})
+"""Mounts below which a path holds no secret and may be logged."""

@@ -17,7 +17,7 @@ from twisted.web.http import HTTPFactory, datetimeToString
 from frontends.web import routes
 from frontends.web.answers import Answer, Reply, page, text
 from frontends.web.channel import Channel, Exchange
-from frontends.web.errors import Explainer, Refusal
+from frontends.web.errors import Explainer, Refusal, censored
 from frontends.web.gateway import Files, Gateway
 from frontends.web.history import History
 from frontends.web.pages import Pages, load_assets
@@ -30,7 +30,6 @@ from lafs.tasks import Clock, spawn
 IDLE_SECONDS = 60
 """Between requests."""
 
-_SECRET_PATH = re.compile(r"^/(uri|cap|file|named)/[^?]*")
 _SECRET_ARGUMENTS = re.compile(r"([?&](?:uri|private-key|to_dir|when_done|return_to)=)[^&]*")
 
 _log = Logger(namespace="lafs.web")
@@ -134,12 +133,19 @@ class GatewaySite(HTTPFactory):
 
     def _explain(self, exchange: Exchange, error: BaseException) -> Answer:
         explanation = self._explainer.explain(error)
-        if "text/html" in b",".join(exchange.requestHeaders.getRawHeaders(b"Accept", [])).decode("latin-1"):
+        # Browsers name HTML; programs ask for anything, for plain text, or for nothing in particular.
+        if any(b"text/html" in accepted for accepted in exchange.requestHeaders.getRawHeaders(b"Accept", [])):
             markup = self._gateway.pages.render("error", status=explanation.status, text=explanation.text)
             return page(markup, explanation.status, explanation.headers)
         return text(explanation.text, explanation.status, explanation.headers)
 
 
 def censored_target(target: str) -> str:
-    """The target of a request, for the log: without caps."""
-    return _SECRET_ARGUMENTS.sub(r"\1[CENSORED]", _SECRET_PATH.sub(r"/\1/[CENSORED]", target))
+    """The target of a request, for the log: without caps, wherever somebody put them."""
+    path, question, query = target.partition("?")
+    mount, slash, _ = path[1:].partition("/")
+    if path[:1] != "/" or mount not in routes.MOUNTS:
+        path = "/[CENSORED]"
+    elif slash and mount not in routes.PUBLIC_PATHS:
+        path = f"/{mount}/[CENSORED]"
+    return path + censored(_SECRET_ARGUMENTS.sub(r"\1[CENSORED]", question + query))
