@@ -71,9 +71,15 @@ async def settle(works: Iterable[Awaitable[T]]) -> list[T | Failure]:
     running = [spawn(work) for work in works]
     left = len(running)
     outcomes: list[Any] = [None] * left
-    done: Deferred[None] = Deferred(lambda _: _cancel_all(running))
+    done: Deferred[None] = Deferred(lambda _: cancel())
     if not running:
         return outcomes
+
+    def cancel() -> None:
+        # What is cancelled comes to an end right here; that must not look like everything having ended by itself.
+        nonlocal left
+        left = 0
+        _cancel_all(running)
 
     def finish(outcome: T | Failure, index: int) -> None:
         nonlocal left
