@@ -171,7 +171,8 @@ class Machine:
 
     def unfinished(self) -> list[str]:
         """Paths of shares that are being uploaded."""
-        return [path for path in self.disk.files() if path.startswith(f"{ROOT}/shares/incoming/")]
+        incoming = f"{ROOT}/shares/incoming/"
+        return [path for path in self.disk.files() if path.startswith(incoming) and "journal" not in path]
 
 
 @define
