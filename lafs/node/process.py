@@ -12,13 +12,16 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, cast
-
-from attrs import define
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from lafs.errors import LafsError, NodeError
 from lafs.node.config import Configuration, read
 from lafs.node.process_file import ProcessFile
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from lafs.node.services import RunningNode
 
 STOPPING_SECONDS = 15.0
 """How long an orderly stop may take; then the process ends anyway. What was acknowledged is on the disk by then."""
@@ -53,12 +56,19 @@ def run(directory: Path, *, logfile: Path | None = None, ready: Ready = lambda _
         tell(f"running node in '{directory}'")
         for notice in configuration.notices:
             tell(f"Note: {notice}")
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, _leave)
         # Paths inside endpoint strings (ssl: keys) are relative to the node directory.
         os.chdir(directory)
         raise_file_limit()
         return _run(configuration, _log_stream(logfile), ready, tell)
     finally:
         claim.release()
+
+
+def _leave(_number: int, _frame: object) -> None:
+    """Told to stop before there is anything to stop."""
+    sys.exit(0)
 
 
 def raise_file_limit() -> None:
@@ -69,72 +79,86 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-@define
-class _Fate:
-    """How the reactor came to its end."""
-
-    failure: BaseException | None = None
-    stopping: bool = False
-
-
 def _run(configuration: Configuration, stream: IO[str], ready: Ready, tell: Tell) -> int:
-    from twisted.internet import reactor as global_reactor
-    from twisted.logger import Logger
+    from twisted.internet import reactor
 
     from lafs.node import logs
     from lafs.node.services import build
-    from lafs.tasks import spawn, within
 
-    reactor: Any = global_reactor
     logs.begin(stream)
-    log = Logger(namespace="lafs.node")
-    fate = _Fate()
-
-    async def live() -> None:
-        try:
-            await node.start()
-        except BaseException as failure:
-            fate.failure = failure
-            if not isinstance(failure, LafsError) and not fate.stopping:
-                log.failure("the node could not start")
-            stop()
-        else:
-            log.info("{kind} running", kind=configuration.kind)
-            ready(node.url)
-
-    async def end() -> None:
-        try:
-            await within(STOPPING_SECONDS, reactor, node.stop())
-        except BaseException:
-            log.failure("the node could not stop in order")
-
-    def stop() -> None:
-        if not fate.stopping:
-            fate.stopping = True
-            running.cancel()
-            reactor.stop()
-
-    def told(number: int, _frame: object) -> None:
-        if fate.stopping:
-            os._exit(128 + number)  # told twice: whoever it is, is in a hurry
-        reactor.callFromThread(stop)
-
-    node = build(configuration, reactor, tell)
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: spawn(end()))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    running = spawn(live())
-    reactor.run(installSignalHandlers=False)
-    return _status(fate)
-
-
-def _status(fate: _Fate) -> int:
-    if isinstance(fate.failure, LafsError):
-        raise fate.failure
-    if fate.failure is not None and type(fate.failure).__name__ != "CancelledError":
-        raise NodeError(f"the node could not start: {type(fate.failure).__name__}; its log says more")
+    life = _Life(reactor, build(configuration, reactor, tell), configuration.kind, ready)
+    life.lead()
+    if isinstance(life.failure, LafsError):
+        raise life.failure
+    if life.failure is not None:
+        raise NodeError(f"the node could not start: {type(life.failure).__name__}; its log says more")
     return 0
+
+
+class _Life:
+    """A node from the start of the reactor to its end."""
+
+    def __init__(self, reactor: Any, node: RunningNode, kind: str, ready: Ready) -> None:
+        from twisted.logger import Logger
+
+        self.failure: Exception | None = None
+        self._reactor = reactor
+        self._node = node
+        self._kind = kind
+        self._ready = ready
+        self._stopping = False
+        self._starting: Deferred[None] | None = None
+        self._log = Logger(namespace="lafs.node")
+
+    def lead(self) -> None:
+        """Run the reactor until the node is told to stop, or cannot start."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._told)
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._end)
+        self._reactor.callWhenRunning(self._begin)
+        self._reactor.run(installSignalHandlers=False)
+
+    def _begin(self) -> None:
+        from lafs.tasks import spawn
+
+        self._starting = spawn(self._start())
+
+    async def _start(self) -> None:
+        try:
+            await self._node.start()
+            self._log.info("{kind} running", kind=self._kind)
+            self._ready(self._node.url)
+        except Exception as failure:
+            self.failure = failure
+            if not isinstance(failure, LafsError):
+                self._log.failure("the node could not start")
+            self._stop()
+
+    def _told(self, number: int, _frame: object) -> None:
+        if self._stopping:
+            os._exit(128 + number)  # told twice: whoever it is, is in a hurry
+        self._reactor.callFromThread(self._stop)
+
+    def _stop(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._reactor.stop()
+
+    def _end(self) -> Deferred[None]:
+        from lafs.tasks import spawn
+
+        return spawn(self._finish())
+
+    async def _finish(self) -> None:
+        from lafs.tasks import within
+
+        try:
+            # Never in the middle of starting: what was half made could not be told from what was not.
+            if self._starting is not None:
+                await within(STOPPING_SECONDS, self._reactor, self._starting)
+            await within(STOPPING_SECONDS, self._reactor, self._node.stop())
+        except Exception:
+            self._log.failure("the node could not stop in order")
 
 
 def _print(text: str) -> None:
