@@ -64,28 +64,33 @@ clean: ## Remove everything that was built, the environments too.
 
 # --- environments ----------------------------------------------------------------------------------------------------------
 # A stamp file in each says that it is complete, and is older than setup.cfg when it must be looked at again.
-# editable_mode=compat: a plain path entry, where setuptools' import hook would cost every command 10 ms at start.
+# pip's chatter goes to a log, shown when something fails.
+
+define pip_install
+	@echo "installing $(2) in $(1)"
+	@$(1)/bin/python -m pip install $(2) >$(1)/pip.log 2>&1 || { cat $(1)/pip.log; exit 1; }
+endef
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "lafs needs Python 3.11 or newer, with venv (Debian: apt install python3-venv)"; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
+	$(call pip_install,$(VENV),--upgrade pip)
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.made setup.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat -e .
+	$(call pip_install,$(VENV),--editable .)
 	touch $@
 
 $(VENV)/.installed-for-tests: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat -e '.[test]'
+	$(call pip_install,$(VENV),--editable '.[test]')
 	touch $@
 
-# The real peer, a black box in an environment of its own. Its release predates the newest interpreters, so it has its own choice.
+# The real peer, a black box in an environment of its own. It still needs pkg_resources, which setuptools 81 dropped.
 .venv-peer/.installed:
 	rm -rf .venv-peer
 	"$(PYTHON)" -m venv .venv-peer
-	.venv-peer/bin/python -m pip install --quiet --upgrade pip 'setuptools<81'
-	.venv-peer/bin/python -m pip install --quiet 'tahoe-lafs==$(PEER_VERSION)'
+	$(call pip_install,.venv-peer,--upgrade pip 'setuptools<81')
+	$(call pip_install,.venv-peer,'tahoe-lafs==$(PEER_VERSION)')
 	.venv-peer/bin/tahoe --version
 	touch $@
 

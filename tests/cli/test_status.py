@@ -71,7 +71,9 @@ class Overview(SynchronousTestCase):
         self.assertIn("Introducers: 1 of 2 connected\n  Connected to tcp:10.0.0.1:1 via tcp\n", self.text())
 
     def test_totals_read_as_the_peers(self) -> None:
-        self.assertIn("Statistics (for last 6 minutes):\n    uploaded 15.53 kB in 51 files\n  downloaded 0 B in 0 files", self.text())
+        self.assertIn(
+            "Statistics (for last 6 minutes):\n    uploaded 15.53 kB in 51 files\n  downloaded 0 B in 0 files", self.text()
+        )
 
     def test_transfers_are_shown_and_the_rest_on_demand(self) -> None:
         text, more = self.text(), self.text(verbose=True)
