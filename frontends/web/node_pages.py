@@ -13,7 +13,7 @@ from lafs.interfaces import NodeStatus
 
 OPENMETRICS = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-_PERCENTILE = re.compile(r"_(\d+)_(\d+)_percentile$")
+_PERCENTILE = re.compile(r"[._](\d+)_(\d+)_percentile$")
 _NOT_IN_METRIC_NAMES = re.compile(r"[^a-zA-Z0-9_:]")
 
 

@@ -28,12 +28,25 @@ class MemoryFile:
     waits_for: Deferred[None] | None = None
     reads: list[tuple[int, int]] = field(factory=list)
     cancelled: bool = False
+    read_over: Deferred[BaseException | None] = field(factory=Deferred)
+    """Fires when the first read is over, with what it raised."""
 
     @property
     def size(self) -> int:
         return self.cap.size
 
     async def read(self, sink: Sink, offset: int = 0, size: int | None = None) -> None:
+        outcome: BaseException | None = None
+        try:
+            await self._read(sink, offset, size)
+        except BaseException as error:
+            outcome = error
+            raise
+        finally:
+            if not self.read_over.called:
+                self.read_over.callback(outcome)
+
+    async def _read(self, sink: Sink, offset: int, size: int | None) -> None:
         end = self.size if size is None else min(self.size, offset + size)
         self.reads.append((offset, end - offset))
         position = offset

@@ -312,7 +312,7 @@ class Downloads(SynchronousTestCase):
     def test_a_reader_that_goes_away_while_it_is_waited_for_ends_the_download(self) -> None:
         self.connection.channel.pauseProducing()
         self.ask().lose()
-        self.assertEqual(len(self.gateway.site._gateway.history.active()), 0)  # type: ignore[arg-type]
+        self.assertEqual(len(self.gateway.site._gateway.history.active()), 0)
 
     def test_an_error_before_the_first_byte_has_a_status_of_its_own(self) -> None:
         self.file.fails_after = 0

@@ -25,13 +25,15 @@ class Hosts(SynchronousTestCase):
             self.assertEqual(self.status(host), 200, host)
 
     def test_other_names_are_not(self) -> None:
-        for host in ("evil.example", "evil.example:3456", "localhost.evil.example", "evil.example:127.0.0.1", "127.0.0.1.evil.example",
-                     "10.0.0.1", "[::2]", "[::1", "[::1]evil", "localhost:evil", "localhost@evil.example", "", ":3456", "localhost, evil"):
+        for host in ("evil.example", "evil.example:3456", "localhost.evil.example", "evil.example:127.0.0.1",
+                     "127.0.0.1.evil.example", "10.0.0.1", "[::2]", "[::1", "[::1]evil", "localhost:evil", "localhost@evil.example",
+                     "", ":3456", "localhost, evil"):
             self.assertEqual(self.status(host), 403, host)
 
     def test_not_for_any_page_or_method(self) -> None:
-        for method, path in (("GET", "/"), ("PUT", "/uri"), ("GET", f"/uri/{LITERAL}"), ("HEAD", f"/uri/{LITERAL}"), ("GET", "/nope"),
-                             ("GET", "/css/lafs.css"), ("POST", "/uri"), ("DELETE", f"/uri/{LITERAL}"), ("OPTIONS", "/")):
+        for method, path in (("GET", "/"), ("PUT", "/uri"), ("GET", f"/uri/{LITERAL}"), ("HEAD", f"/uri/{LITERAL}"),
+                             ("GET", "/nope"), ("GET", "/css/lafs.css"), ("POST", "/uri"),
+                             ("DELETE", f"/uri/{LITERAL}"), ("OPTIONS", "/")):
             self.assertEqual(self.status("evil.example", method, path), 403, (method, path))
 
     def test_names_that_the_operator_allows(self) -> None:
@@ -198,7 +200,8 @@ class Headers(SynchronousTestCase):
     def test_markup_from_the_request_is_escaped(self) -> None:
         attack = "%3Cscript%3Ealert(1)%3C/script%3E"
         for path in (f"/?t={attack}", f"/status/{attack}", f"/file/{attack}", f"/uri/{self.cap}?t={attack}", f"/uri/{attack}",
-                     f"/uri/{attack}?t=info", f"/uri/{self.cap}/{attack}", f"/{attack}", f"/uri?uri={attack}", f"/statistics?t={attack}"):
+                     f"/uri/{attack}?t=info", f"/uri/{self.cap}/{attack}", f"/{attack}", f"/uri?uri={attack}",
+                     f"/statistics?t={attack}"):
             response = self.gateway.request("GET", path, headers={"Accept": "text/html"})
             self.assertIn("text/html", response.header("Content-Type") or "", path)
             self.assertNotIn("<script", response.text, path)
@@ -220,8 +223,9 @@ class Logs(SynchronousTestCase):
     def test_no_part_of_a_cap_is_in_the_access_log(self) -> None:
         secret = CHK.split(":")[2]
         for cap in (CHK, q(CHK), q(CHK).replace("A", "a").replace("%3a", "%3A")):
-            for path in (f"/uri/{cap}", f"/cap/{cap}", f"/file/{cap}/x", f"/named/{cap}/x", f"//uri/{cap}", f"/{cap}", f"/nope/{cap}",
-                         f"/uri?uri={cap}", f"/?when_done={cap}", f"/uri/{cap}?t=json&to_dir={cap}&return_to={cap}", f"/?x={cap}"):
+            for path in (f"/uri/{cap}", f"/cap/{cap}", f"/file/{cap}/x", f"/named/{cap}/x", f"//uri/{cap}", f"/{cap}",
+                         f"/nope/{cap}", f"/uri?uri={cap}",
+                         f"/?when_done={cap}", f"/uri/{cap}?t=json&to_dir={cap}&return_to={cap}", f"/?x={cap}"):
                 self.gateway.get(path)
         self.assertGreater(len(self.events), 30)
         self.assertNotIn(secret, "".join(self.events))
@@ -235,7 +239,7 @@ class Logs(SynchronousTestCase):
         self.assertEqual(censored_target("*"), "/[CENSORED]")
 
     def test_an_unexpected_error_is_an_incident_whose_story_holds_no_cap(self) -> None:
-        self.gateway.files.upload_failure = ValueError(f"what is {CHK} doing here?")  # type: ignore[assignment]
+        self.gateway.files.upload_failure = ValueError(f"what is {CHK} doing here?")
         response = self.gateway.request("PUT", "/uri", b"hello")
         self.assertEqual(response.status, 500)
         self.assertNotIn("Traceback", response.text)
