@@ -27,7 +27,6 @@ from lafs.immutable.share_map import Share
 from lafs.interfaces import ByteRange, Bytes, GridServer
 from lafs.tasks import Mailbox, Timer, gather, spawn
 
-
 SPARES: Final = 2
 """Small reads to start beyond those that replace late ones."""
 

@@ -6,6 +6,7 @@ forgotten here.
 """
 from __future__ import annotations
 
+from collections.abc import Iterable
 from statistics import median
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -23,8 +24,11 @@ SUSPICION: Final = 60.0
 BULK: Final = 64 * 1024
 """Answers of so many bytes say something of the rate of a server, smaller ones of its latency."""
 
-SAME: Final = 0.010
-"""Latencies in seconds below this do not tell servers apart."""
+TYPICAL: Final = 512 * 1024
+"""Bytes of a read, for comparing servers."""
+
+SAME: Final = 0.020
+"""Seconds to answer, below which servers are equally fast."""
 
 WEIGHT: Final = 0.3
 """Of the newest answer in the averages."""
@@ -40,6 +44,11 @@ class _Record:
     seconds_per_byte: float | None = None
     suspected_until: float = 0.0
     hangs_in_reads: bool = False
+
+    def time(self, default_rate: float) -> float:
+        """Seconds to answer a read of typical size."""
+        rate = default_rate if self.seconds_per_byte is None else self.seconds_per_byte
+        return (self.latency or 0.0) + rate * TYPICAL
 
 
 class ServerSpeeds:
@@ -83,7 +92,7 @@ class ServerSpeeds:
 
         `line_load` is all that is to come over the line meanwhile, of all servers.
         """
-        records = self._records.values()
+        records = list(self._records.values())
         latencies = [each.latency for each in records if each.latency is not None]
         rates = [each.seconds_per_byte for each in records if each.seconds_per_byte is not None]
         latency = median(latencies) if latencies else 0.0
@@ -95,26 +104,18 @@ class ServerSpeeds:
         record = self._records.get(server)
         return (record and record.latency) or 0.0
 
-    def handicap(self, server: GridServer, best_latency: float, best_rate: float) -> int:
-        """0 for a server about as fast as the best, one more for every doubling of its latency or halving of its rate.
+    def handicaps(self, servers: Iterable[GridServer]) -> dict[GridServer, int]:
+        """For each of `servers`, 0 if it is about as fast as the fastest, and one more for every doubling of its time.
 
-        The best values are those of `best_of`. A server whose rate is not known is taken to be fast: that is how it is
-        found out.
+        That is the time to answer a read of typical size. A server whose rate is not known is given the best that is: so
+        one is tried in place of another that is known to be slow, but not just out of curiosity.
         """
-        record = self._records.get(server)
-        if record is None:
-            return 0
-        slower = max(record.latency or 0.0, SAME) / max(best_latency, SAME)
-        if record.seconds_per_byte is not None and best_rate:
-            slower = max(slower, record.seconds_per_byte / best_rate)
-        return max(int(slower).bit_length() - 1, 0)
-
-    def best_of(self, servers: set[GridServer]) -> tuple[float, float]:
-        """The smallest latency and the smallest seconds per byte known among `servers`; 0 for none."""
-        records = [record for server in servers if (record := self._records.get(server)) is not None]
-        latencies = [each.latency for each in records if each.latency is not None]
-        rates = [each.seconds_per_byte for each in records if each.seconds_per_byte is not None]
-        return min(latencies, default=0.0), min(rates, default=0.0)
+        records = {server: self._records.get(server) or _Record() for server in servers}
+        rates = [each.seconds_per_byte for each in records.values() if each.seconds_per_byte is not None]
+        best_rate = min(rates, default=0.0)
+        times = {server: max(record.time(best_rate), SAME) for server, record in records.items()}
+        best = min(times.values(), default=SAME)
+        return {server: int(time / best).bit_length() - 1 for server, time in times.items()}
 
     @staticmethod
     def _transferred(record: _Record, elapsed: float, size: int) -> None:

@@ -90,12 +90,12 @@ class ShareMap:
         if not candidates:
             return None
         speeds, needed = self._speeds, self._facts.cap.needed
-        latency, rate = speeds.best_of({share.server for share in candidates})
+        handicaps = speeds.handicaps(share.server for share in candidates)
 
         def badness(share: Share) -> tuple[bool, int, int, bool, bool, float, int]:
             known = share.state.offsets is not None
             # One that is in use is left only for one that is clearly faster.
-            handicap = max(speeds.handicap(share.server, latency, rate) - known, 0)
+            handicap = max(handicaps[share.server] - known, 0)
             return (
                 speeds.is_suspect(share.server, now),
                 busy[share.server],

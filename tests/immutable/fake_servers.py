@@ -216,7 +216,7 @@ class DownloadWorld:
         self.file = file
         for server in self.servers:
             server.shares = {}
-        for number, share in file.shares.items():
+        for number, share in file.shares.items() if self.servers else ():
             self.servers[number % len(self.servers)].shares[number] = share
 
     def forget(self) -> None:

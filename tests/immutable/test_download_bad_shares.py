@@ -167,7 +167,7 @@ class LyingServers(SynchronousTestCase):
 
     def test_share_numbers_outside_the_file_are_ignored(self) -> None:
         world = DownloadWorld(SMALL, servers=4)
-        world.servers[0].shares = {number: SMALL.shares[0] for number in (4, 5, 99, 255, 256, 2**40, -1)}
+        world.servers[0].shares = dict.fromkeys((4, 5, 99, 255, 256, 2 ** 40, -1), SMALL.shares[0])
         self.assertEqual(world.read(), SMALL.content)
         self.assertTrue(all(0 <= number < 4 for number, _, _ in world.reads))
 
