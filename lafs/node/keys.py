@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lafs.crypto import base32
@@ -40,9 +41,7 @@ class Keys:
         path = self._private / "node.pem"
         pem = read_small(path)
         if pem is None:
-            from foolscap.crypto import createCertificate
-
-            pem = createCertificate().dumpPEM()
+            pem = _new_certificate()
             write_whole(path, pem, SECRET)
         elif b"-----BEGIN CERTIFICATE-----" not in pem or b"PRIVATE KEY-----" not in pem:
             raise NodeError(f"{path} is damaged: it should hold a certificate and its key; {_RESTORE}")
@@ -159,3 +158,28 @@ def _holds_shares(storage: Path) -> bool:
         return any(entry.name != "incoming" for entry in (storage / "shares").iterdir())
     except OSError:
         return False
+
+
+def _new_certificate() -> bytes:
+    """A self-signed certificate and its key, RSA 2048, in PEM. Only its hash is ever looked at. Spec: 05 §15.2."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from cryptography.x509.oid import NameOID
+
+    key = generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "newpb_thingy")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2000, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(9999, 12, 31, tzinfo=UTC))
+        .sign(key, SHA256())
+    )
+    return certificate.public_bytes(Encoding.PEM) + key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
