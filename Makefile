@@ -27,7 +27,7 @@ TESTS ?= tests
 JOBS ?= 2
 SEEDS ?= 5000
 
-.PHONY: help run test test-fast lint soak bench bench-quick man clean debian-packages
+.PHONY: help run test test-fast lint soak bench bench-quick docs clean debian-packages
 
 help: ## List the targets.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -55,8 +55,9 @@ bench: $(VENV)/.installed-for-tests $(if $(wildcard $(LAFS_PEER)),,.venv-peer/.i
 bench-quick: $(VENV)/.installed-for-tests $(if $(wildcard $(LAFS_PEER)),,.venv-peer/.installed) ## The same, rougher.
 	$(BIN)/python -m benchmarks --quick
 
-man: $(VENV)/.installed ## Write docs/lafs.1 anew from the commands.
+docs: $(VENV)/.installed ## Write anew what is made from the code: lafs.1, the tables of configuration.md.
 	$(BIN)/python docs/man_page.py > docs/lafs.1
+	$(BIN)/python docs/configuration_tables.py docs/configuration.md
 
 clean: ## Remove everything that was built, the environments too.
 	rm -rf $(VENV) .venv-peer build dist *.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

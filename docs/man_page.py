@@ -1,4 +1,4 @@
-"""Writes the manual page lafs(1) from the commands themselves: `make man`. A test sees to it that nothing is missing."""
+"""Writes the manual page lafs(1) from the commands themselves: `make docs`. A test sees to it that nothing is missing."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -96,7 +96,7 @@ def page() -> Iterator[str]:
     yield ".SH NAME\nlafs \\- store files on a grid of servers that cannot read them"
     yield ".SH SYNOPSIS\n.B lafs\n[\\fIoptions\\fR] \\fIcommand\\fR [\\fIargument\\fR ...]"
     yield INTRODUCTION.strip()
-    yield ".P\nOptions may stand before or after the arguments of a command, and long ones may be shortened as long as they are unique."
+    yield ".P\nOptions may stand before or after the arguments of a command; long ones may be shortened while they are unique."
     yield ".SH OPTIONS"
     yield from options(main, root)
     yield ".SH COMMANDS"
