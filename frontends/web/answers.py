@@ -24,6 +24,9 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 NOT_MODIFIED = 304
 
+_OWN_PAGES_ONLY = (b"Cross-Origin-Resource-Policy", b"same-origin")
+"""Pages of other sites may not embed what this node says of itself, not even to see that it is there. Stored files they may."""
+
 
 class Reply(Protocol):
     """Something that can be sent as the answer of an exchange."""
@@ -45,7 +48,7 @@ class Answer:
     cache: bytes = b"no-store"
 
     async def send(self, exchange: Exchange) -> None:
-        head = [(b"Cache-Control", self.cache), (b"Content-Security-Policy", self.policy), *self.headers]
+        head = [(b"Cache-Control", self.cache), (b"Content-Security-Policy", self.policy), _OWN_PAGES_ONLY, *self.headers]
         if self.status != NOT_MODIFIED:
             head += [(b"Content-Type", self.content_type), (b"Content-Length", b"%d" % len(self.body))]
         exchange.start(self.status, head, b"" if exchange.method == b"HEAD" else self.body)

@@ -6,7 +6,7 @@ Twisted's `HTTPChannel` parses requests; this subclass changes when they are han
   starts the work at once, and "100 Continue" is sent only when somebody reads the body; a short one starts it when it is whole.
 * body bytes -> `Body.feed`, which may hold the connection (`hold_body`) until its reader catches up.
 * an exchange ends when it is answered *and* its body has arrived. One answered early (an error) says `Connection: close`, drops
-  what still comes for `LINGER_SECONDS`, so that a client busy sending gets to read the answer, and then closes.
+  what still comes for a while, so that a client busy sending gets to read the answer, and then closes.
 * the client going away -> the body fails, the work is cancelled.
 
 Pipelined requests wait in the channel's buffer, as Twisted does it. Spec: 07 §1.
@@ -32,7 +32,10 @@ WHOLE_BODY = 64 * 1024
 """Bodies up to this size have arrived before they are looked at."""
 
 LINGER_SECONDS = 30.0
-"""How long what a client still sends after its answer is read and dropped."""
+"""What a client still sends after its answer is read and dropped, until it sends nothing for so long,"""
+
+LONGEST_LINGER_SECONDS = 600.0
+"""or has gone on for so long."""
 
 STALL_SECONDS = 600.0
 """A client that sends nothing for so long in the middle of a body has gone away. Generous: it may be a slow pipe."""
@@ -271,8 +274,9 @@ class Channel(HTTPChannel):
                 self._reading.resumeProducing()
 
     def linger(self) -> None:
-        """Read and drop what a client sends after its answer, for a while."""
-        self._lingering = self.callLater(LINGER_SECONDS, self.loseConnection)  # type: ignore[no-untyped-call]
+        """Read and drop what a client sends after its answer, for a while: many look at the answer only when all is sent."""
+        self.setTimeout(LINGER_SECONDS)  # type: ignore[no-untyped-call]
+        self._lingering = self.callLater(LONGEST_LINGER_SECONDS, self.loseConnection)  # type: ignore[no-untyped-call]
 
     # --- the answer's back-pressure
 

@@ -80,6 +80,7 @@ OTHERWISE: Mapping[tuple[Kind, str], tuple[int, str]] = {
 
 UNLINKED: Mapping[tuple[str, str], Handler] = {
     ("GET", ""): uploads.redirect_to_cap,
+    ("HEAD", ""): uploads.redirect_to_cap,
     ("PUT", ""): uploads.put,
     ("POST", ""): uploads.post_form,
     ("POST", "upload"): uploads.post_form,
@@ -113,7 +114,7 @@ async def uri(gateway: Gateway, request: Request) -> Reply:
             return await handler(gateway, request)
         if request.method in ("PUT", "POST"):
             raise Refusal(400, UNLINKED_OTHERWISE)
-        raise _method_refused(request, ("GET", "PUT", "POST"))
+        raise _method_refused(request, ("GET", "HEAD", "PUT", "POST"))
     cap = _cap_of(request.segments[0])
     kind = KINDS.get(type(cap), Kind.UNKNOWN)
     if b"" in request.segments[1:-1]:

@@ -4,7 +4,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from frontends.web.body import HIGH_WATER, LOW_WATER
-from frontends.web.channel import LINGER_SECONDS, STALL_SECONDS, WHOLE_BODY
+from frontends.web.channel import LINGER_SECONDS, LONGEST_LINGER_SECONDS, STALL_SECONDS, WHOLE_BODY
 from frontends.web.site import IDLE_SECONDS
 from lafs.errors import SourceFailed
 from tests.web.harness import HOST, Connection, Gateway, parse_responses, q, request_bytes
@@ -192,6 +192,14 @@ class EarlyAnswers(SynchronousTestCase):
     def test_but_not_for_ever(self) -> None:
         self.connection.send(b"x" * 500_000)
         self.gateway.clock.advance(LINGER_SECONDS + 1)
+        self.assertTrue(self.connection.closed)
+
+    def test_not_even_from_one_that_never_stops(self) -> None:
+        for _ in range(int(LONGEST_LINGER_SECONDS / 10) - 1):
+            self.connection.send(b"x")
+            self.gateway.clock.advance(10)
+            self.assertFalse(self.connection.closed)
+        self.gateway.clock.advance(11)
         self.assertTrue(self.connection.closed)
 
     def test_what_follows_on_the_connection_is_not_answered(self) -> None:

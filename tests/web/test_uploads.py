@@ -42,7 +42,7 @@ class Put(SynchronousTestCase):
 
     def test_other_methods(self) -> None:
         response = self.gateway.request("DELETE", "/uri")
-        self.assertEqual((response.status, response.header("Allow")), (405, "GET, PUT, POST"))
+        self.assertEqual((response.status, response.header("Allow")), (405, "GET, HEAD, PUT, POST"))
 
     def test_too_few_servers(self) -> None:
         self.gateway.files.upload_failure = UnhappyUpload("shares could be placed on only 3 server(s)")
