@@ -13,6 +13,7 @@ from os import PathLike, fspath
 from os.path import abspath
 from typing import Final, Literal, ParamSpec, TypeVar
 
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from lafs import __version__
@@ -259,7 +260,7 @@ class ShareStore:
         """The result of `work`, done in a worker. Raises ServerError for whatever goes wrong."""
         try:
             return await self._workers.run(work, *args, **kwargs)
-        except ServerError:
+        except (ServerError, CancelledError):
             raise
         except Exception as error:
             log.error("The storage server failed: {reason}", reason=reason_for_log(error))
