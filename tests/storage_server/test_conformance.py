@@ -1,0 +1,87 @@
+"""The conformance suite, run on the share store in process, and at the far end of a real Foolscap connection."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from foolscap.api import Tub, flushEventualQueue
+from twisted.internet import defer, reactor
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from lafs.errors import ServerError
+from lafs.grid.foolscap_server import FoolscapServer
+from lafs.interfaces import StorageServer
+from lafs.statistics import Counters
+from lafs.workers import InlineWorkers, ThreadWorkers
+from storage_server.foolscap_service import FoolscapStorageService
+from storage_server.share_store import ShareStore
+from tests.storage_server.conformance import INDEX, LEASE, StorageServerConformance
+from tests.storage_server.harness import NODE_ID, MeasuredDisk, result_of
+
+
+TIMEOUT = 20
+"""Seconds after which trial calls a test hung."""
+
+
+class InProcess(StorageServerConformance, TestCase):
+    """The store itself, its disk work done at once."""
+
+    timeout = TIMEOUT
+    durability: Literal["full", "relaxed"] = "full"
+
+    async def make_store(self, workers: Any = None) -> ShareStore:
+        clock = Clock()
+        clock.advance(1_700_000_000)
+        store = ShareStore(
+            Path(self.mktemp()),
+            disk=MeasuredDisk(),
+            workers=workers or InlineWorkers(),
+            clock=clock,
+            node_id=NODE_ID,
+            durability=self.durability,
+            counters=Counters(),
+        )
+        await store.start()
+        self.addCleanup(lambda: defer.ensureDeferred(store.stop()))
+        return store
+
+    async def make_server(self) -> StorageServer:
+        return await self.make_store()
+
+
+class Relaxed(InProcess):
+    """Without syncs."""
+
+    durability = "relaxed"
+
+
+class InThreads(InProcess):
+    """The store with its disk work in real threads."""
+
+    async def make_server(self) -> StorageServer:
+        workers = ThreadWorkers(reactor, threads=4)  # type: ignore[arg-type]
+        self.addCleanup(workers.stop)  # Cleanups run in reverse: the store stops while there are threads yet.
+        return await self.make_store(workers)
+
+
+class OverFoolscap(InProcess):
+    """The store behind its Foolscap door, and our own client's half in front of it, over TCP on the loopback."""
+
+    async def make_server(self) -> StorageServer:
+        return FoolscapServer(await self.connect(await self.make_store()), reactor)
+
+    async def connect(self, store: ShareStore) -> Any:
+        """A remote reference to `store`."""
+        server, client = self.make_tub(), self.make_tub()
+        listener = server.listenOn("tcp:0:interface=127.0.0.1")
+        server.setLocation(f"tcp:127.0.0.1:{listener.getPortnum()}")
+        return await client.getReference(server.registerReference(FoolscapStorageService(store)))
+
+    def make_tub(self) -> Tub:
+        tub = Tub()
+        tub.setOption("expose-remote-exception-types", False)
+        tub.startService()
+        self.addCleanup(flushEventualQueue)
+        self.addCleanup(tub.stopService)
+        return tub
