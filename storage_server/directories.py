@@ -31,6 +31,10 @@ def share_number(name: str) -> int | None:
     return None
 
 
+MOST_REMEMBERED: Final = 50_000
+"""Directories that are remembered as synced."""
+
+
 class Places:
     """Paths. Those of shares and buckets are relative to `shares`."""
 
@@ -91,25 +95,41 @@ class Directories:
             self.make_bucket(share_path)
             try:
                 self._disk.rename(source, f"{self._shares}/{share_path}")
-                return
             except FileNotFoundError:
                 if not attempts_left:
                     raise
+                continue
+            with self._lock:
+                self._owed.add(f"{self._shares}/{bucket_of(share_path)}")
+                self._settled.discard(f"{self._shares}/{bucket_of(share_path)}")
+            return
 
     def sync(self, directories: Iterable[str]) -> None:
-        """Sync `directories` and all that is owed. Raises OSError; what was owed is then owed still."""
+        """Sync `directories` and all that is owed. Raises OSError; all that is then owed still."""
         with self._lock:
-            owed, self._owed = self._owed, set()
+            wanted, self._owed = self._owed.union(directories), set()
         try:
-            for directory in sorted(owed.union(directories), reverse=True):
+            for directory in sorted(wanted, reverse=True):
                 with suppress(FileNotFoundError):  # An emptied bucket that was removed again.
                     self._disk.sync_directory(directory)
         except OSError:
             with self._lock:
-                self._owed |= owed
+                self._owed |= wanted
             raise
         with self._lock:
-            self._settled |= owed - self._owed
+            if len(self._settled) > MOST_REMEMBERED:
+                self._settled.clear()
+            self._settled |= wanted - self._owed
+
+    async def make_last(self, bucket: str) -> None:
+        """Return when the shares that can be seen in a bucket (an absolute path) survive a crash. Raises OSError.
+
+        One may be there whose upload is still waiting for its sync, or failed in it, or died with an earlier process.
+        """
+        with self._lock:
+            doubtful = frozenset({bucket, parent(bucket), self._shares}) - self._settled
+        if doubtful:
+            await self.settle(doubtful)
 
     async def settle(self, directories: frozenset[str]) -> None:
         """Return when `directories`, and all that lead to them, survive a crash. Called from the reactor thread.

@@ -71,7 +71,8 @@ class OpenJournal:
     """The journal file that commits go to.
 
     `changed` are the paths of the shares whose changes it holds. When its contents on disk are no longer known, after a
-    failed write or in the middle of its removal, it is not `trusted` and takes no more commits.
+    failed write or in the middle of its removal, it is not `trusted` and takes no more commits. Once a sync of a share
+    has failed its changes are to be `redone`: the system may have dropped them, and let the next sync succeed.
     """
 
     path: str
@@ -79,6 +80,7 @@ class OpenJournal:
     size: int = 0
     changed: set[str] = field(factory=set)
     trusted: bool = True
+    redone: bool = False
 
 
 class Journal:
@@ -159,6 +161,10 @@ class Journal:
             return
         for bucket in list(self._undone):
             self.catch_up(bucket)
+        if journal.redone:
+            for change in (change for record in read_records(journal.file) for change in record):
+                self._carry_out(change)
+        journal.redone = True
         self._sync_shares(journal.changed)
         journal.trusted = False
         with suppress(FileNotFoundError):  # The last attempt came this far.

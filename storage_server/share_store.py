@@ -222,11 +222,13 @@ class ShareStore:
         self, storage_index: StorageIndex, share_numbers: frozenset[int], size: int, secrets: LeaseSecrets
     ) -> Allocation:
         terms = LeaseTerms.from_now(secrets, UPLOADER, self._clock.seconds())
-        # An upload that is closed while we look would be seen by neither look, if it was looked for only afterwards.
-        busy = self._uploads.of(storage_index, share_numbers)
+        # An upload that is closed while we look would be missed by both looks, if it was looked for only afterwards; and
+        # one that is being closed has its name already, but is not certain to keep it.
+        busy = self._uploads.of(storage_index)
         found, edits, available = await self._run(self._survey_for_allocation, storage_index, terms)
         await self._commits.commit(edits)
-        taken = busy | self._uploads.of(storage_index, share_numbers) | found.immutable.keys() | found.other
+        busy |= self._uploads.of(storage_index)
+        taken = busy | found.immutable.keys() | found.other
         writers: dict[int, ShareWriter] = {}
         for number in sorted(share_numbers - taken):
             if available - self._uploads.allocated < size:
@@ -235,7 +237,14 @@ class ShareStore:
                 writers[number] = self._uploads.begin(storage_index, number, size, terms)
             except NoSpace:
                 break
-        return Allocation(frozenset(found.immutable), writers)
+        return Allocation(found.immutable.keys() - busy, writers)
+
+    async def _make_last(self, storage_index: StorageIndex) -> None:
+        try:
+            await self._directories.make_last(self._places.under_shares(self._places.bucket(storage_index)))
+        except Exception as error:
+            log.error("Shares that are there may not survive a crash: {reason}", reason=reason_for_log(error))
+            raise as_server_error(error) from None
 
     async def _lease(self, storage_index: StorageIndex, terms: LeaseTerms) -> None:
         await self._commits.commit(await self._run(self._plan_leases, storage_index, terms))

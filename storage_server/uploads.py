@@ -68,33 +68,39 @@ class Uploads:
         self.services = services
         self.buffered = 0
         self.allocated = 0
-        self._uploads: dict[tuple[StorageIndex, int], Upload] = {}
+        self._uploads: dict[StorageIndex, dict[int, Upload]] = {}
+        self._count = 0
 
-    def of(self, storage_index: StorageIndex, candidates: frozenset[int]) -> frozenset[int]:
-        """Which of the share numbers are being uploaded now."""
-        return frozenset(number for number in candidates if (storage_index, number) in self._uploads)
+    def of(self, storage_index: StorageIndex) -> frozenset[int]:
+        """Which shares of a file are being uploaded now."""
+        return frozenset(self._uploads.get(storage_index, ()))
 
     def begin(self, storage_index: StorageIndex, number: int, size: int, terms: LeaseTerms) -> Upload:
         """A writer for a share nobody else is writing. Raises NoSpace when too many are in progress."""
-        if len(self._uploads) >= MAXIMUM_UPLOADS:
+        if self._count >= MAXIMUM_UPLOADS:
             raise NoSpace("too many uploads are in progress on the server")
         upload = Upload(self, storage_index, number, size, terms)
-        self._uploads[storage_index, number] = upload
+        self._uploads.setdefault(storage_index, {})[number] = upload
+        self._count += 1
         self.allocated += size
         return upload
 
     def end(self, upload: Upload) -> None:
         """Called by an upload that is finished or forgotten."""
-        del self._uploads[upload.storage_index, upload.number]
+        of_file = self._uploads[upload.storage_index]
+        del of_file[upload.number]
+        if not of_file:
+            del self._uploads[upload.storage_index]
+        self._count -= 1
         self.allocated -= upload.size
 
     async def abort_all(self) -> None:
         """Forget all uploads; when this returns nothing is left of them."""
-        for upload in list(self._uploads.values()):
+        for upload in [upload for of_file in self._uploads.values() for upload in of_file.values()]:
             await upload.abort()
 
     def __len__(self) -> int:
-        return len(self._uploads)
+        return self._count
 
 
 class Upload:
@@ -215,6 +221,8 @@ class Upload:
         try:
             await self._services.directories.settle(frozenset({parent(self._services.places.under_shares(path))}))
         except Exception as error:
+            # It has its name, but might lose it. Nobody shall be told that this share is here.
+            await self._services.workers.run(self._remove_file, self._services.places.under_shares(path))
             raise self._logged(error) from None
         finally:
             self._state = _State.CLOSED
@@ -227,7 +235,7 @@ class Upload:
         self._uploads.end(self)
         if self._in_file:
             self._in_file = False
-            await self._services.workers.run(self._remove_file)
+            await self._services.workers.run(self._remove_file, self._path)
 
     async def _on_disk(self, work: Callable[..., int | None], *arguments: object) -> int:
         """Do `work` in a worker; if the disk fails, that is the end of this upload. Raises ServerError."""
@@ -297,9 +305,9 @@ class Upload:
         self._services.directories.rename_into_bucket(self._path, path)
         return size
 
-    def _remove_file(self) -> None:
+    def _remove_file(self, path: str) -> None:
         try:
-            self._services.disk.remove(self._path)
+            self._services.disk.remove(path)
         except FileNotFoundError:
             pass
         except OSError as error:

@@ -7,18 +7,16 @@ from typing import Any, Literal
 from foolscap.api import Tub, flushEventualQueue
 from twisted.internet import defer, reactor
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 
-from lafs.errors import ServerError
 from lafs.grid.foolscap_server import FoolscapServer
 from lafs.interfaces import StorageServer
 from lafs.statistics import Counters
 from lafs.workers import InlineWorkers, ThreadWorkers
 from storage_server.foolscap_service import FoolscapStorageService
 from storage_server.share_store import ShareStore
-from tests.storage_server.conformance import INDEX, LEASE, StorageServerConformance
-from tests.storage_server.harness import NODE_ID, MeasuredDisk, result_of
-
+from tests.storage_server.conformance import StorageServerConformance
+from tests.storage_server.harness import NODE_ID, MeasuredDisk
 
 TIMEOUT = 20
 """Seconds after which trial calls a test hung."""
