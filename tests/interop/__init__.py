@@ -1,0 +1,1 @@
+"""lafs and the real peer on one grid."""

@@ -1,0 +1,1 @@
+"""Real nodes, as processes on this machine, driven from outside."""
