@@ -131,8 +131,9 @@ class Exchange:
         size = len(data)
         if size:
             # The transport refers to what it has not sent yet, and the owner of a buffer may reuse it once it is `drained`. After
-            # a large write that means sent; a small one might still lie in the transport.
-            self._send(data if isinstance(data, bytes) or size > READ_SIZE else bytes(data))
+            # a large write that means sent; a small one might still lie in the transport. TLS takes only `bytes`.
+            as_it_is = isinstance(data, bytes) or (size > READ_SIZE and not self.channel.secure)
+            self._send(data if as_it_is else bytes(data))
             self.sent += size
 
     async def drained(self) -> None:
@@ -189,6 +190,8 @@ class Channel(HTTPChannel):
     site: GatewaySite
     requestFactory = Exchange  # type: ignore[assignment]  # noqa: N815 - Twisted's name
     requests: list[Exchange]
+    secure = False
+    """Whether this is TLS."""
     _body_held = False
     _dropping = False
     _asked_to_continue = False
@@ -206,6 +209,7 @@ class Channel(HTTPChannel):
 
     def connectionMade(self) -> None:
         super().connectionMade()  # type: ignore[no-untyped-call]
+        self.secure = bool(self.isSecure())  # type: ignore[no-untyped-call]
         if hasattr(self.transport, "bufferSize"):
             self.connection.bufferSize = READ_SIZE
         if hasattr(self.transport, "setTcpKeepAlive"):

@@ -80,7 +80,7 @@ class Guard:
         if name is None or (name not in self._names and name != normal_name(local_address)):
             raise Refusal(
                 403,
-                "This gateway does not go by the name in the request. Use localhost, or have its operator add the name to web.hosts.",
+                "This gateway does not go by the name in the request. Use localhost, or have the name added to web.hosts.",
             )
         if len(self._known_good) < 100:
             self._known_good.add((host, local_address))

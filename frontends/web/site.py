@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IProtocolNegotiationFactory, IReactorTime
 from twisted.logger import Logger
 from twisted.web.http import HTTPFactory, datetimeToString
+from zope.interface import implementer
 
 from frontends.web import routes
 from frontends.web.answers import Answer, Reply, page, text
@@ -48,6 +49,7 @@ def make_site(
     return GatewaySite(gateway, Guard(allowed_hosts), counters)
 
 
+@implementer(IProtocolNegotiationFactory)
 class GatewaySite(HTTPFactory):
     """The factory of the gateway's connections."""
 
@@ -65,6 +67,10 @@ class GatewaySite(HTTPFactory):
         channel: Any = super().buildProtocol(addr)
         channel.site = self
         return channel
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What to agree on over TLS. Without an answer, clients that ask are turned away."""
+        return [b"http/1.1"]
 
     def startFactory(self) -> None:
         """Twisted's would open its own access log."""
@@ -115,7 +121,7 @@ class GatewaySite(HTTPFactory):
             headers.getRawHeaders(b"Origin", []),
             headers.getRawHeaders(b"Sec-Fetch-Site", []),
             getattr(exchange.channel.connection.getHost(), "host", ""),
-            bool(exchange.channel.isSecure()),  # type: ignore[no-untyped-call]
+            exchange.channel.secure,
         )
 
     async def _fail(self, exchange: Exchange, error: BaseException) -> None:

@@ -13,7 +13,7 @@ from lafs.immutable.literal import LITERAL_LIMIT, LiteralFile
 from lafs.interfaces import IntroducerStatus, ServerStatus, Sink, Source, UploadResult
 from lafs.statistics import Counters
 
-PIECE = 256 * 1024
+PIECE = 512 * 1024
 """Bytes read from a source, and written to a sink, at once."""
 
 

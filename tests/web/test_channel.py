@@ -294,7 +294,7 @@ class Downloads(SynchronousTestCase):
     def setUp(self) -> None:
         self.gateway = Gateway()
         self.connection = self.gateway.connect()
-        self.file = self.gateway.files.add(bytes(range(256)) * 16 * KIB)  # 4 MiB: 16 pieces
+        self.file = self.gateway.files.add(bytes(range(256)) * 16 * KIB)  # 4 MiB: 8 pieces
 
     def ask(self) -> Connection:
         self.connection.send(head("GET", "/uri/" + q(self.file.cap.text)))
@@ -307,7 +307,7 @@ class Downloads(SynchronousTestCase):
         self.connection.channel.pauseProducing()
         self.ask()
         self.assertLess(len(self.connection.received), 2 * LOW_WATER + 512 * KIB)
-        for _ in range(16):
+        for _ in range(8):
             self.connection.channel.resumeProducing()
         self.assertEqual(self.connection.responses("GET")[0].body, self.file.contents)
 

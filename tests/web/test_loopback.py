@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection, HTTPException
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -37,7 +44,7 @@ class NoticedFiles(MemoryFiles):
             self.over.callback(None)
 
 
-class Loopback(TestCase):
+class LoopbackCase(TestCase):
     """The gateway behind a real socket, with clients from the standard library in a thread."""
 
     timeout = 60
@@ -57,18 +64,32 @@ class Loopback(TestCase):
         self.channels: list[Any] = []
 
         def remember_channel(address: Any) -> Any:
-            self.channels.append(build(address))
-            return self.channels[-1]
+            channel = build(address)
+            lose = channel.connectionLost
+
+            def forget_channel(reason: Any) -> None:
+                self.channels.remove(channel)
+                lose(reason)
+
+            channel.connectionLost = forget_channel
+            self.channels.append(channel)
+            return channel
 
         site.buildProtocol = remember_channel
         self.addCleanup(self.hang_up)
+        self.port = self.listen(site)
+
+    def listen(self, site: Any) -> int:
         port = reactor.listenTCP(0, site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        self.port = port.getHost().port
+        return int(port.getHost().port)
+
+    def connection(self) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=30)
 
     async def hang_up(self) -> None:
         """Let every connection end before the test does."""
-        for channel in self.channels:
+        for channel in list(self.channels):
             channel.transport.abortConnection()
         await deferLater(reactor, 0)
         await deferLater(reactor, 0)
@@ -77,13 +98,17 @@ class Loopback(TestCase):
         """The result of `work` with a connection to the gateway, done in a thread."""
 
         def run() -> Any:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+            connection = self.connection()
             try:
                 return work(connection)
             finally:
                 connection.close()
 
         return deferToThread(run)
+
+
+class Loopback(LoopbackCase):
+    """Streaming, seen from outside."""
 
     async def test_a_large_upload_streams_through_little_memory(self) -> None:
         self.files.keep = False
@@ -118,7 +143,7 @@ class Loopback(TestCase):
         path = "/uri/" + q(file.cap.text)
 
         def progress() -> float:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+            connection = self.connection()
             connection.request("GET", "/status?t=json")
             body = connection.getresponse().read()
             connection.close()
@@ -197,6 +222,48 @@ class Loopback(TestCase):
         answers = await self.ask(work)
         self.assertEqual(answers, [b"%d" % number * 100 for number in range(20)])
         self.assertEqual(len(self.socket_names), 1)
+
+
+class Tls(LoopbackCase):
+    """The same behind an `ssl:` endpoint."""
+
+    def listen(self, site: Any) -> int:
+        key, certificate = self_signed()
+        options = PrivateCertificate.loadPEM(key + certificate).options()
+        port = reactor.listenSSL(0, site, options, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return int(port.getHost().port)
+
+    def connection(self) -> HTTPConnection:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        return HTTPSConnection("127.0.0.1", self.port, timeout=30, context=context)
+
+    async def test_files_go_in_and_come_out(self) -> None:
+        contents = bytes(range(256)) * 4 * 4096
+
+        def work(connection: HTTPConnection) -> bytes:
+            connection.request("PUT", "/uri", body=contents)
+            cap = connection.getresponse().read().decode()
+            self.files.stored[cap].contents = memoryview(contents)
+            connection.request("GET", "/uri/" + q(cap))
+            return connection.getresponse().read()
+
+        self.assertEqual(await self.ask(work), contents)
+
+
+def self_signed() -> tuple[bytes, bytes]:
+    """(private key, certificate), both PEM, that nobody else has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, start, start + timedelta(days=36500)).sign(key, hashes.SHA256())
+    )
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(serialization.Encoding.PEM, *plain), certificate.public_bytes(serialization.Encoding.PEM)
 
 
 class _Ignored:
