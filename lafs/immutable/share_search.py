@@ -41,7 +41,7 @@ class ShareSearch:
         self._clock = clock
         self._speeds = speeds
         self._shares = shares
-        self._listeners: set[Callable[[], None]] = set()
+        self._listeners: dict[Callable[[], None], None] = {}  # In order: one run of a test must be like the next.
         self._asking: dict[GridServer, Deferred[None]] = {}
         self._overdue: dict[GridServer, Timer | None] = {}
         self._answered: set[GridServer] = set()
@@ -52,11 +52,11 @@ class ShareSearch:
 
     def listen(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever an answer came, failed to come, or is late."""
-        self._listeners.add(changed)
+        self._listeners[changed] = None
 
     def leave(self, changed: Callable[[], None]) -> None:
         """The opposite of `listen`. With the last listener gone, questions in flight are given up."""
-        self._listeners.discard(changed)
+        self._listeners.pop(changed, None)
         if not self._listeners:
             self._stop()
 
