@@ -197,6 +197,8 @@ class World:
 
     async def _bring_trouble(self, plan: TroublePlan) -> None:
         await sleep(plan.at, self.time)
+        if self.over:
+            return
         machine = self.machines[plan.server]
         connection = machine.connection
         self._note(f"trouble: {plan.kind} {machine.name}")
