@@ -180,6 +180,4 @@ def _new_certificate() -> bytes:
         .not_valid_after(datetime(9999, 12, 31, tzinfo=UTC))
         .sign(key, SHA256())
     )
-    return certificate.public_bytes(Encoding.PEM) + key.private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    )
+    return certificate.public_bytes(Encoding.PEM) + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

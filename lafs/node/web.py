@@ -6,8 +6,11 @@ Used by `client_node` (the gateway) and `introducer_node` (its status page). Spe
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from lafs.node import ports
 from lafs.node.config import Configuration
@@ -26,16 +29,47 @@ async def serve(configuration: Configuration, reactor: Any, site: Any, lifetime:
     configuration.path("node.url").unlink(missing_ok=True)
     if configuration.node.web_port is None:
         return None
-    site.noisy = False
     text = ports.on_loopback(configuration.node.web_port)
     endpoint = ports.server_endpoint(reactor, "web.port", text)
-    port = await ports.bound(endpoint.listen(site), "web.port", text)
+    door = Door(site)
+    port = await ports.bound(endpoint.listen(door), "web.port", text)
+    lifetime.then(door.close)
     lifetime.then(port.stopListening)
     url = url_of(port.getHost(), secure=text.startswith("ssl:"))
     write_whole(configuration.path("node.url"), f"{url}\n".encode(), PUBLIC)
     lifetime.then(lambda: configuration.path("node.url").unlink(missing_ok=True))
     _log.info("web gateway at {url}", url=url)
     return url
+
+
+@implementer(IProtocolFactory)
+class Door:
+    """Passes connections on to a site, and can close those that are open: requests in flight are cancelled by it."""
+
+    noisy = False
+
+    def __init__(self, site: Any) -> None:
+        self._site = site
+        self._inside: WeakSet[Any] = WeakSet()
+
+    def doStart(self) -> None:
+        self._site.noisy = False
+        self._site.doStart()
+
+    def doStop(self) -> None:
+        self._site.doStop()
+
+    def buildProtocol(self, address: Any) -> Any:
+        protocol = self._site.buildProtocol(address)
+        self._inside.add(protocol)
+        return protocol
+
+    def close(self) -> None:
+        """Cut all connections: nothing that was acknowledged depends on them."""
+        for protocol in list(self._inside):
+            transport = getattr(protocol, "transport", None) or getattr(protocol, "_channel", protocol).transport
+            if transport is not None:
+                transport.abortConnection()
 
 
 def url_of(address: Any, *, secure: bool = False) -> str:
