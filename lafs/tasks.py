@@ -234,36 +234,48 @@ class Lane:
     """Pieces of work done strictly one after the other, in the order they were submitted, even if one fails."""
 
     def __init__(self) -> None:
-        self._tail: Deferred[None] | None = None
+        self._waiting: deque[tuple[Callable[[], Awaitable[Any]], Deferred[Any]]] = deque()
+        self._running: Deferred[Any] | None = None
+        self._current: Deferred[Any] | None = None
+        self._busy = False
 
     def submit(self, work: Callable[[], Awaitable[T]]) -> Deferred[T]:
-        """Run `work()` once everything submitted before is finished. Returns the Deferred of its result."""
-        before, self._tail = self._tail, None
-        finished: Deferred[None] = Deferred()
-        self._tail = finished
+        """Run `work()` once everything submitted before is finished. Returns the Deferred of its result.
 
-        async def take_turn() -> T:
+        Cancelling that takes the work out of the lane, or cancels it if it has begun; the next waits for its end.
+        """
+        result: Deferred[T] = Deferred(self._cancel)
+        self._waiting.append((work, result))
+        if not self._busy:
+            self._busy = True
+            spawn(self._work_off())
+        return result
+
+    async def idle(self) -> None:
+        """Return when everything submitted so far is finished."""
+        await self.submit(_nothing)
+
+    async def _work_off(self) -> None:
+        # A loop, not a chain of callbacks: thousands of small pieces may wait behind a slow one.
+        while self._waiting:
+            work, result = self._waiting.popleft()
+            if result.called:
+                continue
+            self._current, self._running = result, spawn(work())
+            outcome: Any = None
             try:
-                if before is not None and not before.called:
-                    await _shielded(before)
-                return await work()
-            finally:
-                if before is not None and not before.called:
-                    # Cancelled while waiting: the next in line must still wait for those before.
-                    before.addCallback(finished.callback)
-                else:
-                    finished.callback(None)
+                outcome = await self._running
+            except Exception:
+                outcome = Failure()  # type: ignore[no-untyped-call]
+            self._current = self._running = None
+            if not result.called:
+                result.callback(outcome)
+        self._busy = False
 
-        return spawn(take_turn())
+    def _cancel(self, result: Deferred[Any]) -> None:
+        if self._running is not None and result is self._current:
+            self._running.cancel()
 
 
-def _shielded(deferred: Deferred[None]) -> Deferred[None]:
-    """A Deferred that fires with `deferred` but whose cancellation leaves it alone."""
-    copy: Deferred[None] = Deferred(lambda _: None)
-
-    def fire(result: None) -> None:
-        if not copy.called:
-            copy.callback(None)
-
-    deferred.addCallback(fire)
-    return copy
+async def _nothing() -> None:
+    pass

@@ -111,7 +111,7 @@ class ShareStore:
         self._serving = False
         await self._uploads.abort_all()
         for lane, _ in list(self._lanes.values()):
-            await lane.submit(_nothing)
+            await lane.idle()
         await self._commits.stop()
 
     # --- StorageServer -----------------------------------------------------------------------------------------------
@@ -237,14 +237,7 @@ class ShareStore:
                 writers[number] = self._uploads.begin(storage_index, number, size, terms)
             except NoSpace:
                 break
-        return Allocation(found.immutable.keys() - busy, writers)
-
-    async def _make_last(self, storage_index: StorageIndex) -> None:
-        try:
-            await self._directories.make_last(self._places.under_shares(self._places.bucket(storage_index)))
-        except Exception as error:
-            log.error("Shares that are there may not survive a crash: {reason}", reason=reason_for_log(error))
-            raise as_server_error(error) from None
+        return Allocation(frozenset(found.immutable) - busy, writers)
 
     async def _lease(self, storage_index: StorageIndex, terms: LeaseTerms) -> None:
         await self._commits.commit(await self._run(self._plan_leases, storage_index, terms))
@@ -305,10 +298,6 @@ class StoredShare:
 
     async def report_corruption(self, reason: str) -> None:
         await self._store.report_corruption("immutable", self._storage_index, self._number, reason)
-
-
-async def _nothing() -> None:
-    pass
 
 
 def _check_numbers(share_numbers: Iterable[int]) -> None:

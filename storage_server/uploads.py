@@ -95,9 +95,10 @@ class Uploads:
         self.allocated -= upload.size
 
     async def abort_all(self) -> None:
-        """Forget all uploads; when this returns nothing is left of them."""
+        """Forget all uploads but those that are being closed; when this returns the former are gone, the latter done."""
         for upload in [upload for of_file in self._uploads.values() for upload in of_file.values()]:
             await upload.abort()
+            await upload.idle()
 
     def __len__(self) -> int:
         return self._count
@@ -149,6 +150,10 @@ class Upload:
             self._timer.cancel()
             self._state = _State.ABORTED
             await uncancelled(self._lane.submit(self._forget))
+
+    async def idle(self) -> None:
+        """Return when all that was asked before is done."""
+        await self._lane.idle()
 
     def _must_be(self, state: _State) -> None:
         if self._state is not state:

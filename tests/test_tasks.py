@@ -138,6 +138,24 @@ class Lanes(SynchronousTestCase):
                 gates[number].callback(None)
         self.assertEqual(begun, list(range(len(fates))))
 
+    def test_thousands_may_wait_behind_a_slow_one(self) -> None:
+        lane, gate, done = Lane(), Deferred[None](), []
+
+        async def slow() -> None:
+            await gate
+
+        async def quick(number: int) -> None:
+            done.append(number)
+
+        lane.submit(slow)
+        for number in range(3000):
+            lane.submit(lambda number=number: quick(number))
+        idle = spawn(lane.idle())
+        self.assertNoResult(idle)
+        gate.callback(None)
+        self.successResultOf(idle)
+        self.assertEqual(done, list(range(3000)))
+
 
 class Windows(SynchronousTestCase):
     """A window never holds more than its size, but for one that is larger by itself; and it never locks up."""
