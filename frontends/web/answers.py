@@ -24,6 +24,9 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 NOT_MODIFIED = 304
 
+_URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
+"""What may stand in a Location as it is."""
+
 _OWN_PAGES_ONLY = (b"Cross-Origin-Resource-Policy", b"same-origin")
 """Pages of other sites may not embed what this node says of itself, not even to see that it is there. Stored files they may."""
 
@@ -116,8 +119,8 @@ def page(markup: str, status: int = 200, headers: Headers = ()) -> Answer:
 
 
 def redirect(location: str, status: int = 302) -> Answer:
-    """To a place on this gateway: `location` is a path, or relative."""
-    return Answer(b"", status, TEXT, ((b"Location", location.encode("ascii")),))
+    """To a place on this gateway: `location` is a path, or relative; what a URL cannot hold is percent-encoded."""
+    return Answer(b"", status, TEXT, ((b"Location", quote(location, safe=_URL_CHARACTERS).encode("ascii")),))
 
 
 def quoted(cap_text: str) -> str:

@@ -46,6 +46,7 @@ class Body:
         """All of it has arrived (perhaps it still waits to be read)."""
         self.most_waiting = 0
         """The most bytes that ever waited at once."""
+        self._received = 0
         self._tap = tap
         self._chunks: deque[bytes] = deque()
         self._offset = 0  # what has been read of the first chunk
@@ -59,8 +60,14 @@ class Body:
 
     # --- the channel's side
 
+    @property
+    def all_here(self) -> bool:
+        """All of it has arrived, even if its end has not been noticed yet."""
+        return self.complete or self._received == self.length
+
     def feed(self, data: bytes) -> None:
         """Append what has arrived. Only the channel calls this, and `end` and `fail`."""
+        self._received += len(data)
         if self._discarding or not data:
             return
         self._chunks.append(data)

@@ -119,7 +119,7 @@ class Exchange:
         for name, value in headers:
             head.append(b"%s: %s\r\n" % (name, value.replace(b"\r", b" ").replace(b"\n", b" ")))
         head.append(self.channel.site.common_headers())
-        if not self.channel.persistent or not self._body_received:
+        if not self.channel.persistent or not self.body.all_here:
             self.channel.persistent = 0
             head.append(b"Connection: close\r\n")
         head.append(b"\r\n")
@@ -149,10 +149,9 @@ class Exchange:
         if self._gone:
             return
         self.channel.site.answered(self)
-        if self._body_received:
-            self._conclude()
-        else:
-            self.body.discard()
+        self.body.discard()
+        self._conclude()
+        if not self.body.all_here:
             self.channel.linger()
 
     def abort(self) -> None:

@@ -21,8 +21,10 @@ from lafs.capability import (
     Cap,
     DirectoryCap,
     ImmutableReadCap,
+    ImmutableVerifyCap,
     LiteralCap,
     MutableReadCap,
+    MutableVerifyCap,
     MutableWriteCap,
     parse,
 )
@@ -47,7 +49,16 @@ KINDS: Mapping[type, Kind] = {
     MutableWriteCap: Kind.MUTABLE_FILE,
     DirectoryCap: Kind.DIRECTORY,
 }
-"""Everything else is unknown: caps that only verify, and those of kinds that are not invented yet."""
+
+VERIFIERS = (ImmutableVerifyCap, MutableVerifyCap)
+
+
+def kind_of(cap: Cap) -> Kind:
+    """What `cap` names. What only verifies, a directory for example, is as unknown as what is not invented yet."""
+    if isinstance(cap, DirectoryCap) and isinstance(cap.content, VERIFIERS):
+        return Kind.UNKNOWN
+    return KINDS.get(type(cap), Kind.UNKNOWN)
+
 
 OBJECTS: Mapping[tuple[Kind, str, str], ObjectHandler] = {
     (Kind.FILE, "GET", ""): objects.contents,
@@ -106,7 +117,7 @@ async def uri(gateway: Gateway, request: Request) -> Reply:
     """/uri and /cap, alone or followed by a cap."""
     request = await _with_form(request)
     if request.segments == (b"",):
-        query = request.exchange.target.partition(b"?")[2].decode("ascii", "replace")
+        query = request.exchange.target.partition(b"?")[2].decode("latin-1")
         return redirect(f"/{request.mount}" + (f"?{query}" if query else ""))
     if not request.segments:
         handler = UNLINKED.get((request.method, request.arguments.t))
@@ -116,7 +127,7 @@ async def uri(gateway: Gateway, request: Request) -> Reply:
             raise Refusal(400, UNLINKED_OTHERWISE)
         raise _method_refused(request, ("GET", "HEAD", "PUT", "POST"))
     cap = _cap_of(request.segments[0])
-    kind = KINDS.get(type(cap), Kind.UNKNOWN)
+    kind = kind_of(cap)
     if b"" in request.segments[1:-1]:
         raise Refusal(400, "The webapi does not allow empty pathname components, i.e. a double slash")
     if len(request.segments) > 1:
@@ -131,7 +142,7 @@ async def named(gateway: Gateway, request: Request) -> Reply:
     if not request.segments:
         raise Refusal(404, "/file must be followed by a file-cap and a name")
     cap = _cap_of(request.segments[0])
-    kind = KINDS.get(type(cap), Kind.UNKNOWN)
+    kind = kind_of(cap)
     if kind not in (Kind.FILE, Kind.MUTABLE_FILE):
         raise Refusal(400, "what follows /file is not a file-cap")
     name = _name_of(request.segments[-1]) if len(request.segments) > 1 else ""

@@ -1,7 +1,7 @@
 """New files that are in no directory: `PUT /uri`, the upload form, and the way from a pasted cap to its page. Spec: 07 §5, §18."""
 from __future__ import annotations
 
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from frontends.web.answers import Reply, page, quoted, redirect, text
 from frontends.web.body import Body, StreamSource
@@ -16,9 +16,6 @@ from lafs.sources import BytesSource
 
 SMALL_BODY = 1024 * 1024
 """A body up to this size is collected, so that it can be read twice without being recorded."""
-
-URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
-"""What may stand in a Location as it is."""
 
 
 async def redirect_to_cap(gateway: Gateway, request: Request) -> Reply:
@@ -53,7 +50,7 @@ async def post_form(gateway: Gateway, request: Request) -> Reply:
         raise Refusal(400, "In a form with a large file, t=, format= and mutable= must stand before the file.")
     when_done = _destination(request, arguments)
     if when_done:
-        return redirect(quote(when_done.replace("%(uri)s", quoted(result.cap.text)), safe=URL_CHARACTERS))
+        return redirect(when_done.replace("%(uri)s", quoted(result.cap.text)))
     return page(
         gateway.pages.render(
             "uploaded",
@@ -63,6 +60,7 @@ async def post_form(gateway: Gateway, request: Request) -> Reply:
             name=form.file.name,
             result=result,
             sharemap=sorted(result.sharemap.items()),
+            nicknames={server.server_id: server.nickname for server in gateway.status.servers()},
         )
     )
 

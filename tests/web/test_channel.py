@@ -6,7 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from frontends.web.body import HIGH_WATER, LOW_WATER
 from frontends.web.channel import LINGER_SECONDS, LONGEST_LINGER_SECONDS, STALL_SECONDS, WHOLE_BODY
 from frontends.web.site import IDLE_SECONDS
-from lafs.errors import SourceFailed
+from lafs.capability import LiteralCap
+from lafs.errors import SourceFailed, UnhappyUpload
+from lafs.interfaces import Source, UploadResult
 from tests.web.harness import HOST, Connection, Gateway, parse_responses, q, request_bytes
 
 KIB = 1024
@@ -133,6 +135,30 @@ class Uploads(SynchronousTestCase):
         self.assertEqual(response.status, 400)
         self.assertEqual(response.header("Connection"), "close")
         self.assertEqual(self.files.stored, {})
+
+    def test_an_upload_that_takes_exactly_what_was_announced_keeps_the_connection(self) -> None:
+        async def upload(source: Source) -> UploadResult:
+            assert source.size is not None
+            return UploadResult(LiteralCap(b""), len(await source.read(source.size)))
+
+        self.files.upload = upload
+        self.start(2048 * KIB)
+        self.connection.send(b"x" * 2048 * KIB + head("GET", "/nope"))
+        self.assertEqual([each.status for each in self.connection.responses("PUT", "GET")], [200, 404])
+
+    def test_a_body_that_nobody_read_to_its_end_does_not_hold_what_follows(self) -> None:
+        gate: Deferred[None] = Deferred()
+        self.files.upload_gate = gate
+        self.start(2048 * KIB)
+        self.connection.send(b"x" * 1024 * KIB)
+        self.connection.send(b"x" * 1024 * KIB)
+        self.assertTrue(self.connection.held)
+        gate.errback(UnhappyUpload("no"))
+        self.connection.channel.pauseProducing()
+        self.connection.channel.resumeProducing()
+        self.assertFalse(self.connection.held)
+        self.connection.send(head("GET", "/nope"))
+        self.assertEqual([each.status for each in self.connection.responses("PUT", "GET")], [503, 404])
 
     def test_a_short_body_is_waited_for(self) -> None:
         self.start(WHOLE_BODY)

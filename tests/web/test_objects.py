@@ -3,7 +3,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from frontends.web.content_types import attachment, type_of
-from lafs.capability import ImmutableReadCap
+from lafs.capability import DirectoryCap, ImmutableReadCap
 from lafs.errors import BadCiphertext, NoShares, NotEnoughShares
 from tests.web.harness import Gateway, q
 
@@ -242,6 +242,12 @@ class Unknown(SynchronousTestCase):
         }.items():
             response = self.gateway.get(f"/uri/{q(cap)}?t=json")
             self.assertEqual((response.status, response.json()), (200, ["unknown", facts]), cap)
+
+    def test_a_cap_that_verifies_a_directory_names_no_directory(self) -> None:
+        cap = DirectoryCap(self.gateway.files.add(b"x" * 100).cap).verifier()
+        assert cap is not None
+        self.assertEqual(self.gateway.get(f"/uri/{q(cap.text)}?t=json").json(), ["unknown", {}])
+        self.assertEqual(self.gateway.get(f"/uri/{q(cap.text)}?t=uri").status, 400)
 
     def test_they_cannot_be_read(self) -> None:
         for cap in ("bogus", "ro.x-future-cap:abc", "%ff", "URI:CHK:damaged"):

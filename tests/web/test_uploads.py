@@ -4,6 +4,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.errors import NoServers, SourceFailed, UnhappyUpload
+from lafs.interfaces import ServerStatus
 from tests.web.harness import HOST, Gateway, Response, multipart, q, request_bytes
 
 BIG = 3 * 1024 * 1024
@@ -73,6 +74,10 @@ class Form(SynchronousTestCase):
             self.assertEqual((response.status, response.header("Content-Type")), (200, "text/html; charset=utf-8"))
             self.assertIn(cap, response.text)
             self.assertIn(f"file/{q(cap)}/@@named=/x.txt", response.text)
+
+    def test_the_page_tells_where_the_shares_are(self) -> None:
+        self.gateway.overview.known_servers = (ServerStatus("v0-server", "the attic", True, "Connected"),)
+        self.assertIn("the attic", self.post(("file", "x", b"x" * 100)).text)
 
     def test_a_name_that_is_markup_is_escaped(self) -> None:
         response = self.post(("file", "<img src=x onerror=alert(1)>.html", b"x"))
