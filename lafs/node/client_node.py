@@ -21,8 +21,9 @@ from lafs.grid.broker import Broker
 from lafs.grid.connection import Connector
 from lafs.grid.foolscap_connector import FoolscapConnector, Timeouts
 from lafs.interfaces import ServerIdentity
-from lafs.node import folders, known_nodes, web
+from lafs.node import known_nodes, settings, web
 from lafs.node.config import Configuration
+from lafs.node.folders import Folders
 from lafs.node.introductions import Introductions
 from lafs.node.keys import Keys, RandomBytes
 from lafs.node.lifetime import Lifetime
@@ -82,7 +83,8 @@ class ClientNode:
         broker = self._broker()
         lifetime.then(broker.stop)
         store = await self._storage_server(keys, signing_key, tub, broker)
-        await self._folders(broker)
+        folders = self._folders(broker)
+        await folders.start()
         self._static_servers(servers, broker)
         lifetime.then(tub.stop)
         await tub.start()
@@ -101,7 +103,7 @@ class ClientNode:
             servers=broker.statuses,
             introducers=introductions.statuses,
         )
-        lifetime.then(spawn(self._watch(status, store)).addErrback(lambda _: None).cancel)
+        lifetime.then(spawn(self._watch(status, store, folders)).addErrback(lambda _: None).cancel)
         if configuration.node.web_port is not None:
             self.url = await self._gateway(keys, broker, status)
 
@@ -141,19 +143,14 @@ class ClientNode:
             "permutation-seed-base32": seed,
         }
 
-    async def _folders(self, broker: Broker) -> None:
-        """Use the folders of [storage:NAME]. One that is missing is left out, and said to be."""
-        seen: dict[str, str] = {}
-        for name, folder in self._configuration.folders.items():
-            directory = self._configuration.path(folder.directory)
-            try:
-                identity = folders.identify(name, directory)
-                if (other := seen.setdefault(identity.server_id, name)) != name:
-                    raise NodeError(f"storage folder {name} is a copy of {other}: it has the same marker")
-                store = await self._store(directory, identity.lease_seed, folder.reserved_space, readonly=folder.readonly)
-                await broker.add_local(identity, store)
-            except LafsError as error:
-                self._warn(f"Warning: {error}. Starting without it")
+    def _folders(self, broker: Broker) -> Folders:
+        """The folders of [storage:NAME], used without a network."""
+
+        async def use(identity: ServerIdentity, directory: Path, folder: settings.Folder) -> None:
+            store = await self._store(directory, identity.lease_seed, folder.reserved_space, readonly=folder.readonly)
+            await broker.add_local(identity, store)
+
+        return Folders(self._configuration, use, self._warn)
 
     async def _store(self, directory: Path, node_id: bytes, reserved_space: int, *, readonly: bool) -> ShareStore:
         try:
@@ -245,7 +242,7 @@ class ClientNode:
         self._lifetime.then(workers.stop)
         return workers
 
-    async def _watch(self, status: ClientStatus, store: ShareStore | None) -> None:
+    async def _watch(self, status: ClientStatus, store: ShareStore | None, folders: Folders) -> None:
         while True:
             try:
                 status.storage = {} if store is None else await store.statistics()
@@ -253,3 +250,4 @@ class ClientNode:
                 _log.failure("the storage directory could not be measured")
             await sleep(SAMPLE_SECONDS, self._reactor)
             status.sample()
+            await folders.look_again()

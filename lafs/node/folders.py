@@ -8,11 +8,14 @@ would vanish when the disk comes back. The identity travels with the disk, where
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from lafs.crypto import base32
-from lafs.errors import NodeError
+from lafs.errors import LafsError, NodeError
 from lafs.interfaces import ServerIdentity
+from lafs.node import settings
+from lafs.node.config import Configuration
 from lafs.node.files import PUBLIC, read_text, write_whole
 from lafs.node.keys import RandomBytes
 
@@ -48,3 +51,46 @@ def identify(name: str, directory: Path) -> ServerIdentity:
     except ValueError:
         raise NodeError(f"storage folder {name}: {directory / MARKER} is damaged; restore the line 'id: ...'") from None
     return ServerIdentity(f"v0-{base32.encode(key)}", nickname=name, permutation_seed=key, lease_seed=key[:20])
+
+
+class Folders:
+    """The folders that a configuration names. `use` begins to use one; `warn` is told what a person should know."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        use: Callable[[ServerIdentity, Path, settings.Folder], Awaitable[object]],
+        warn: Callable[[str], object],
+    ) -> None:
+        self._configuration = configuration
+        self._use = use
+        self._warn = warn
+        self._missing = dict(configuration.folders)
+        self._names: dict[str, str] = {}
+
+    async def start(self) -> None:
+        """Use every folder that is there; say which are not."""
+        for name in list(self._missing):
+            try:
+                await self._take(name)
+            except LafsError as error:
+                self._warn(f"Warning: {error}. Starting without it")
+
+    async def look_again(self) -> None:
+        """Use the folders that were missing and are there now: a disk may be mounted late."""
+        for name in list(self._missing):
+            try:
+                await self._take(name)
+            except LafsError:
+                continue
+            self._warn(f"Storage folder {name} is there now, and used")
+
+    async def _take(self, name: str) -> None:
+        folder = self._missing[name]
+        directory = self._configuration.path(folder.directory)
+        identity = identify(name, directory)
+        if (other := self._names.get(identity.server_id, name)) != name:
+            raise NodeError(f"storage folder {name} is a copy of {other}: it has the same marker")
+        await self._use(identity, directory, folder)
+        self._names[identity.server_id] = name
+        del self._missing[name]

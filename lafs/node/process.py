@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -54,16 +54,23 @@ def run(directory: Path, *, logfile: Path | None = None, ready: Ready = lambda _
         tell(stale)
     try:
         tell(f"running node in '{directory}'")
-        for notice in configuration.notices:
+        for notice in (*configuration.notices, *exposures(directory)):
             tell(f"Note: {notice}")
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, _leave)
         # Paths inside endpoint strings (ssl: keys) are relative to the node directory.
         os.chdir(directory)
         raise_file_limit()
-        return _run(configuration, _log_stream(logfile), ready, tell)
+        return _run(configuration, logfile, ready, tell)
     finally:
         claim.release()
+
+
+def exposures(directory: Path) -> Iterator[str]:
+    """What lets other users of this machine read the secrets of the node."""
+    private = directory / "private"
+    if private.is_dir() and private.stat().st_mode & 0o077:
+        yield f"other users may enter {private}, which holds the secrets of this node; close it: chmod 700 {private}"
 
 
 def _leave(_number: int, _frame: object) -> None:
@@ -79,14 +86,22 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _run(configuration: Configuration, stream: IO[str], ready: Ready, tell: Tell) -> int:
+def _run(configuration: Configuration, logfile: Path | None, ready: Ready, tell: Tell) -> int:
     from twisted.internet import reactor
+    from twisted.logger import Logger
 
     from lafs.node import logs
     from lafs.node.services import build
 
-    logs.begin(stream)
-    life = _Life(reactor, build(configuration, reactor, tell), configuration.kind, ready)
+    logs.begin(_log_stream(logfile))
+    log = Logger(namespace="lafs.node")
+
+    def warn(text: str) -> None:
+        tell(text)
+        if logfile is not None:  # else it is on the same stream already
+            log.warn("{text}", text=text)
+
+    life = _Life(reactor, build(configuration, reactor, warn), configuration.kind, ready)
     life.lead()
     if isinstance(life.failure, LafsError):
         raise life.failure

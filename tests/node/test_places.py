@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.errors import ConfigurationError, NodeError
+from lafs.interfaces import ServerIdentity
 from lafs.node import folders, known_nodes, ports, settings
 from lafs.node.config import Configuration
 from lafs.node.keys import Keys
@@ -119,6 +121,29 @@ class Folders(SynchronousTestCase):
         self.assertIn("mounted?", str(self.assertRaises(NodeError, folders.identify, "a", self.directory)))
         (self.directory / folders.MARKER).write_text("id: x\n")
         self.assertIn("damaged", str(self.assertRaises(NodeError, folders.identify, "a", self.directory)))
+
+    def test_a_disk_that_is_mounted_late_is_used_from_then_on(self) -> None:
+        used: list[str] = []
+        said: list[str] = []
+        there, late, copy = (self.directory.with_name(name) for name in ("there", "late", "copy"))
+        folders.adopt(there, os.urandom)
+        shutil.copytree(there, copy)
+        named = {path.name: settings.Folder(directory=str(path.absolute())) for path in (there, late, copy)}
+
+        async def use(identity: ServerIdentity, directory: Path, folder: settings.Folder) -> None:
+            used.append(identity.nickname)
+
+        disks = folders.Folders(Configuration(self.directory, "client", folders=named), use, said.append)
+        self.successResultOf(spawn(disks.start()))
+        self.assertEqual(used, ["there"])
+        self.assertEqual(len(said), 2)
+        self.assertIn("late is not there", said[0])
+        self.assertIn("is a copy of there", said[1])
+        self.successResultOf(spawn(disks.look_again()))
+        folders.adopt(late, os.urandom)
+        self.successResultOf(spawn(disks.look_again()))
+        self.assertEqual(used, ["there", "late"])
+        self.assertEqual(said[2:], ["Storage folder late is there now, and used"])
 
     def test_a_folder_needs_its_parent(self) -> None:
         self.assertRaises(NodeError, folders.adopt, self.directory / "below", os.urandom)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lafs.node.config import read
 from lafs.node.introducer_page import make_site
 from lafs.node.lifetime import Lifetime
 from lafs.node.no_connections import NoConnections
+from lafs.node.process import exposures, raise_file_limit
 from lafs.node.status import SAMPLE_SECONDS, ClientStatus, CpuMonitor
 from lafs.node.web import Door
 from lafs.statistics import Counters
@@ -159,6 +161,25 @@ class IntroducerPage(SynchronousTestCase):
             head = self.ask(request)[1]
             for header in ("X-Frame-Options: DENY", "Content-Security-Policy: ", "nosniff", "Server: lafs"):
                 self.assertIn(header.lower(), head.lower())
+
+
+class Process(SynchronousTestCase):
+    def test_the_limit_of_open_files_is_raised_and_never_lowered(self) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 200), hard))
+        raise_file_limit()
+        raised = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.assertEqual(raised[0], min(65_536, hard) if hard != resource.RLIM_INFINITY else 65_536)
+        raise_file_limit()
+        self.assertEqual(resource.getrlimit(resource.RLIMIT_NOFILE), raised)
+
+    def test_a_private_folder_that_others_may_enter_is_noticed(self) -> None:
+        directory = Path(self.mktemp())
+        (directory / "private").mkdir(parents=True, mode=0o700)
+        self.assertEqual(list(exposures(directory)), [])
+        (directory / "private").chmod(0o755)
+        self.assertEqual(["chmod 700" in each for each in exposures(directory)], [True])
 
 
 class Embedded(SynchronousTestCase):
