@@ -67,6 +67,14 @@ class Found:
     other: frozenset[int]
 
 
+@frozen
+class LeasePlan:
+    """What it takes to add or renew a lease on the shares of a bucket; and which could not be read, so that it cannot."""
+
+    edits: list[Edit]
+    unreadable: set[int]
+
+
 class ShareFiles:
     """The share files of one store."""
 
@@ -93,8 +101,11 @@ class ShareFiles:
         finally:
             file.close()
 
-    def each(self, storage_index: StorageIndex) -> Iterator[OpenShare]:
-        """All shares in a bucket that can be understood, one after the other, in order. Others are reported."""
+    def each(self, storage_index: StorageIndex, unreadable: set[int] | None = None) -> Iterator[OpenShare]:
+        """All shares in a bucket that can be understood, one after the other, in order. Others are reported.
+
+        Those that the disk did not give are added to `unreadable`.
+        """
         for number in self.numbers(storage_index):
             path = self._places.share(storage_index, number)
             try:
@@ -102,8 +113,12 @@ class ShareFiles:
                     yield OpenShare(number, path, file, read_container(file))
             except FileNotFoundError:
                 pass
-            except (CorruptContainer, OSError) as error:
+            except CorruptContainer as error:
                 self.report(storage_index, number, error)
+            except OSError as error:
+                self.report(storage_index, number, error)
+                if unreadable is not None:
+                    unreadable.add(number)
 
     def survey(self, storage_index: StorageIndex) -> Found:
         """What is in a bucket."""
@@ -123,15 +138,16 @@ class ShareFiles:
 
     def plan_leases(
         self, storage_index: StorageIndex, terms: LeaseTerms, available: int, *, immutable_only: bool
-    ) -> list[Edit]:
+    ) -> LeasePlan:
         """What it takes to add or renew a lease on every share in a bucket. Raises NoSpace, if there is no room."""
-        edits = []
+        plan = LeasePlan([], set())
         growth = 0
-        for share in self.each(storage_index):
+        for share in self.each(storage_index, plan.unreadable):
             try:
                 area = read_lease_area(share.file, share.container)
             except OSError as error:
                 self.report(storage_index, share.number, error)
+                plan.unreadable.add(share.number)
                 continue
             if isinstance(share.container, ImmutableContainer):
                 change = share.container.take_lease(area, terms)
@@ -141,10 +157,10 @@ class ShareFiles:
                 change = share.container.take_lease(area, terms, self._node_id)
             growth += change.growth
             if change.steps:
-                edits.append(Edit(share.path, change.steps))
+                plan.edits.append(Edit(share.path, change.steps))
         if growth > available:
             raise NoSpace("the server has no room for another lease")
-        return edits
+        return plan
 
     def report(self, storage_index: StorageIndex, number: int, error: Exception) -> None:
         """Tell the operator of a file that cannot be understood, the first time it is met."""

@@ -43,7 +43,7 @@ from storage_server.failures import as_server_error, reason_for_log
 from storage_server.journal import Journal
 from storage_server.leases import OTHER_OWNER, UPLOADER, LeaseTerms
 from storage_server.measurements import Measurements
-from storage_server.share_files import Found, ShareFiles
+from storage_server.share_files import Found, LeasePlan, ShareFiles
 from storage_server.slots import LARGEST_READ, Slots
 from storage_server.space import Room
 from storage_server.start_up import prepare
@@ -240,7 +240,10 @@ class ShareStore:
         return Allocation(frozenset(found.immutable) - busy, writers)
 
     async def _lease(self, storage_index: StorageIndex, terms: LeaseTerms) -> None:
-        await self._commits.commit(await self._run(self._plan_leases, storage_index, terms))
+        plan = await self._run(self._plan_leases, storage_index, terms)
+        await self._commits.commit(plan.edits)
+        if plan.unreadable:
+            raise ServerError("a share could not be read, and no lease was taken on it")
 
     async def _test_and_write(
         self,
@@ -271,12 +274,14 @@ class ShareStore:
     def _survey_for_allocation(self, storage_index: StorageIndex, terms: LeaseTerms) -> tuple[Found, list[Edit], int]:
         available = self._room.available()
         found = self._files.survey(storage_index)
-        edits = []
-        if found.immutable:
-            edits = self._files.plan_leases(storage_index, terms, available, immutable_only=True)
-        return found, edits, available
+        if not found.immutable:
+            return found, [], available
+        plan = self._files.plan_leases(storage_index, terms, available, immutable_only=True)
+        # A share on which no lease could be taken is no share to rely on.
+        leased = {number: length for number, length in found.immutable.items() if number not in plan.unreadable}
+        return Found(leased, found.other | plan.unreadable), plan.edits, available
 
-    def _plan_leases(self, storage_index: StorageIndex, terms: LeaseTerms) -> list[Edit]:
+    def _plan_leases(self, storage_index: StorageIndex, terms: LeaseTerms) -> LeasePlan:
         return self._files.plan_leases(storage_index, terms, self._room.available(), immutable_only=False)
 
     def _keep_advisory(self, advisory: Advisory) -> None:
