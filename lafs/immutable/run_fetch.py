@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from lafs.immutable.file_facts import segments_of
 from lafs.immutable.missing_shares import not_enough_shares
 from lafs.immutable.remote_file import RemoteFile
-from lafs.immutable.segment import SegmentPlan, recover
+from lafs.immutable.segment import Block, SegmentPlan, recover
 from lafs.immutable.server_speeds import BULK, HEDGE_DELAY
 from lafs.immutable.share_map import Share
 from lafs.interfaces import ByteRange, Bytes, GridServer
@@ -36,7 +36,7 @@ class _Ended:
     """The read of a share came to an end, good or bad."""
 
     share: Share
-    outcome: Mapping[int, Bytes] | Failure
+    outcome: Mapping[int, Block] | Failure
 
 
 @frozen
@@ -56,7 +56,7 @@ _Letter = _Ended | _Late | _News
 
 @define
 class _Reading:
-    work: Deferred[Mapping[int, Bytes]]
+    work: Deferred[Mapping[int, Block]]
     started: float
     timer: Timer
     late: bool = False
@@ -85,7 +85,7 @@ class RunFetch:
         self._prefer_known = prefer_known
         self._search_again = search_again
         self._mailbox: Mailbox[_Letter] = Mailbox()
-        self._complete: dict[int, Mapping[int, Bytes]] = {}
+        self._complete: dict[int, Mapping[int, Block]] = {}
         self._reading: dict[Share, _Reading] = {}
         self._tried: set[Share] = set()
         self._last_failure: BaseException | None = None
@@ -196,30 +196,21 @@ class RunFetch:
 
     async def _plaintext(self) -> Sequence[Bytes]:
         """Decode and decrypt all segments, side by side."""
+        segmentation, tools = self._file.facts.segmentation, self._file.tools
+        assert segmentation
         jobs = []
-        for plan in self._plans():
-            blocks = {number: found[plan.number] for number, found in self._complete.items()}
-            job = self._file.tools.workers.run_sized(plan.size, recover, plan, blocks, self._file.coder, self._key)
-            jobs.append(job)
-        return [piece for pieces in await gather(jobs) for piece in pieces]
-
-    def _plans(self) -> Sequence[SegmentPlan]:
-        facts, start, end = self._file.facts, self._goal.offset, self._goal.offset + self._goal.length
-        assert facts.segmentation
-        assert facts.ciphertext_hashes
-        plans = []
-        for number in segments_of(facts.segmentation, self._goal):
-            offset, size = number * facts.segmentation.segment_size, facts.segmentation.size_of(number)
-            expected = facts.ciphertext_hashes.get(number)
-            assert expected is not None
+        for number in segments_of(segmentation, self._goal):
+            blocks = {share: found[number] for share, found in self._complete.items()}
+            offset, size = number * segmentation.segment_size, segmentation.size_of(number)
             plan = SegmentPlan(
                 number=number,
                 size=size,
                 offset=offset,
-                start=max(start - offset, 0),
-                end=min(end - offset, size),
-                expected=expected,
-                file=facts.cap.storage_index.text[:12],
+                start=max(self._goal.offset - offset, 0),
+                end=min(self._goal.offset + self._goal.length - offset, size),
+                segment_hash=next(iter(blocks.values())).segment_hash,
+                file=self._file.facts.cap.storage_index.text[:12],
             )
-            plans.append(plan)
-        return plans
+            contents = {share: block.content for share, block in blocks.items()}
+            jobs.append(tools.workers.run_sized(size, recover, plan, contents, self._file.coder, self._key))
+        return [piece for pieces in await gather(jobs) for piece in pieces]

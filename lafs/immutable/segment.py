@@ -17,18 +17,22 @@ from lafs.interfaces import Bytes
 
 @frozen
 class Block:
-    """One block as read from a share, where it lay in it, and the hash that it must have."""
+    """One block as read from a share, where it lay in it, and the verified hashes of it and of the whole segment.
+
+    The hashes travel with the block since the trees they came from keep only what was used lately.
+    """
 
     segment: int
     offset: int
     content: Bytes = field(repr=False)
-    expected: bytes = field(repr=False)
+    block_hash: bytes = field(repr=False)
+    segment_hash: bytes = field(repr=False)
 
 
 def first_bad(blocks: Iterable[Block]) -> Block | None:
     """The first of `blocks` that is not what its share's hash tree says."""
     for block in blocks:
-        if block_hash(block.content) != block.expected:
+        if block_hash(block.content) != block.block_hash:
             return block
     return None
 
@@ -45,8 +49,7 @@ class SegmentPlan:
     offset: int
     start: int
     end: int
-    expected: bytes = field(repr=False)
-    """Leaf of the ciphertext hash tree."""
+    segment_hash: bytes = field(repr=False)
     file: str
     """The file in messages: the first characters of its storage index."""
 
@@ -60,7 +63,7 @@ def recover(plan: SegmentPlan, blocks: Mapping[int, Bytes], coder: Coder, key: b
     hasher = TaggedHasher(Tag.CIPHERTEXT_SEGMENT)
     for piece in pieces:
         hasher.update(piece)
-    if hasher.digest() != plan.expected:
+    if hasher.digest() != plan.segment_hash:
         raise BadCiphertext(
             f"hash failure in ciphertext_hash_tree: segnum={plan.number}, SI={plan.file}. The shares are as their "
             "uploader made them, but do not belong together: the file was damaged or forged before it was stored."

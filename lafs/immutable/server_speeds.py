@@ -107,8 +107,8 @@ class ServerSpeeds:
     def handicaps(self, servers: Iterable[GridServer]) -> dict[GridServer, int]:
         """For each of `servers`, 0 if it is about as fast as the fastest, and one more for every doubling of its time.
 
-        That is the time to answer a read of typical size. A server whose rate is not known is given the best that is: so
-        one is tried in place of another that is known to be slow, but not just out of curiosity.
+        That is the time to answer a read of typical size. A server whose rate is not known is given the best that is:
+        so it is tried in place of one that is known to be slow, but not just out of curiosity.
         """
         records = {server: self._records.get(server) or _Record() for server in servers}
         rates = [each.seconds_per_byte for each in records.values() if each.seconds_per_byte is not None]

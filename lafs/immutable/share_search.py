@@ -13,7 +13,9 @@ from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
 
+from lafs.errors import ServerError
 from lafs.immutable.file_facts import FileFacts
 from lafs.immutable.server_speeds import ServerSpeeds
 from lafs.immutable.share_map import ShareMap
@@ -25,6 +27,9 @@ FIND_TIMEOUT: Final = 15.0
 
 FIRST_SPARES: Final = 2
 """Servers asked at first beyond those needed, at the least."""
+
+
+_log = Logger(namespace="lafs.download")
 
 
 class ShareSearch:
@@ -136,6 +141,8 @@ class ShareSearch:
             raise
         except Exception as error:
             # Whatever it was, it is this server's affair only, and whoever listens must hear of it.
+            if not isinstance(error, ServerError):
+                _log.failure("looking for shares on {server} failed", server=server.identity.short_name)
             self.failures[server] = error
             self._shares.update(server, {})
         else:

@@ -73,17 +73,20 @@ class ShareState:
 
     def blocks(self, goal: ByteRange, fragments: Fragments) -> list[Block]:
         """The blocks of the segments that hold `goal`. Only after `step` found nothing missing."""
-        segmentation = self.facts.segmentation
+        segmentation, segment_hashes = self.facts.segmentation, self.facts.ciphertext_hashes
         assert self.offsets
         assert segmentation
+        assert segment_hashes
         assert self.block_hashes
         blocks = []
         for segment in segments_of(segmentation, goal):
             place = _block_range(self.offsets, segmentation, segment)
-            content, expected = fragments.get(place.offset, place.length), self.block_hashes.get(segment)
+            content = fragments.get(place.offset, place.length)
+            block_hash, segment_hash = self.block_hashes.get(segment), segment_hashes.get(segment)
             assert content is not None
-            assert expected is not None
-            blocks.append(Block(segment, place.offset, content, expected))
+            assert block_hash is not None
+            assert segment_hash is not None
+            blocks.append(Block(segment, place.offset, content, block_hash, segment_hash))
         return blocks
 
     @property

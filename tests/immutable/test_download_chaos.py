@@ -1,5 +1,6 @@
-"""Seeded chaos: servers hang, fail, lie, slow down and recover at random moments. While enough good shares are on servers that do their
-part, every read delivers the right bytes in bounded time; otherwise it fails cleanly. Nothing is ever left running.
+"""Seeded chaos: servers hang, fail, lie, slow down and recover at random moments. While enough good shares are on
+servers that do their part, every read delivers the right bytes in bounded time; otherwise it fails cleanly. Nothing
+is ever left running.
 """
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lafs.errors import NotEnoughShares
 from tests.immutable.fake_servers import CodedFile, CollectingSink, DownloadWorld, ScriptedServer, coded, some_bytes
 
-SEEDS = 60
+SEEDS = 40
 
 FILES = [
     coded(some_bytes(5_000), needed=3, total=10),

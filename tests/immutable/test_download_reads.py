@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.errors import BadCiphertext, NotEnoughShares
-from lafs.immutable import downloader, file_read
+from lafs.immutable import downloader, file_read, leaf_hashes
 from lafs.immutable.downloader import FILES_KEPT
 from lafs.immutable.read_window import LARGEST
 from lafs.interfaces import Bytes, FileNode
@@ -88,7 +88,7 @@ class Pace(SynchronousTestCase):
         self.assertEqual(b"".join(sink.pieces), file.content)
 
     def test_memory_in_flight_never_exceeds_the_window(self) -> None:
-        file = coded(some_bytes(60_000_000), needed=1, total=1)
+        file = coded(some_bytes(40_000_000), needed=1, total=1)
         world = DownloadWorld(file, servers=1)
         ahead = 0
 
@@ -105,7 +105,7 @@ class Pace(SynchronousTestCase):
         self.assertGreater(ahead, 4 * 1024 * 1024)
 
     def test_two_segments_at_a_time_are_read_of_a_file_with_large_ones(self) -> None:
-        file = coded(some_bytes(60_000_000), needed=1, total=1, max_segment_size=12_000_000)
+        file = coded(some_bytes(25_000_000), needed=1, total=1, max_segment_size=5_000_000)
         world = DownloadWorld(file, servers=1)
         world.timed()
         self.assertLessEqual(world.timed(), 0.1 * 3 + 1e-6)
@@ -251,6 +251,19 @@ class Memory(SynchronousTestCase):
         world.finish(work)
         self.assertEqual(sink.content, MANY.content)
         self.assertEqual(sink_of.content, MANY.content)
+
+    def test_hashes_of_a_huge_file_are_fetched_again_when_forgotten(self) -> None:
+        self.patch(leaf_hashes, "GROUPS_KEPT", 2)
+        file = coded(some_bytes(120_000), needed=2, total=3, max_segment_size=40)
+        world = DownloadWorld(file, servers=3)
+        world.servers[1].latency = 0.25
+        places = list(range(0, 120_000, 17_000))
+        sinks = [CollectingSink() for _ in places]
+        for work in [world.start(sink, place, 3_000) for sink, place in zip(sinks, places, strict=True)]:
+            world.finish(work)
+        for sink, place in zip(sinks, places, strict=True):
+            self.assertEqual(sink.content, file.content[place : place + 3_000])
+        self.assertEqual(world.read(), file.content)
 
     def test_many_small_segments_go_out_in_bounded_runs(self) -> None:
         file = coded(some_bytes(60_000), needed=1, total=1, max_segment_size=50)

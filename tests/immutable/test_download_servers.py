@@ -1,4 +1,6 @@
-"""What servers do to a download: nothing, as long as enough of them do their part. Round trips counted on a virtual clock."""
+"""What servers do to a download: nothing, as long as enough of them do their part. Round trips counted on a virtual
+clock.
+"""
 from __future__ import annotations
 
 from itertools import combinations

@@ -28,22 +28,22 @@ class Recovering(SynchronousTestCase):
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, len(text)))
         expected = ciphertext_segment_hash(ciphertext)
-        plan = SegmentPlan(number=3, size=len(text), offset=offset, start=start, end=end, expected=expected, file="f")
+        plan = SegmentPlan(number=3, size=len(text), offset=offset, start=start, end=end, segment_hash=expected, file="f")
         for numbers in combinations(blocks, needed):
             pieces = recover(plan, {number: memoryview(blocks[number]) for number in numbers}, coder, KEY)
             self.assertEqual(b"".join(pieces), text[start:end])
 
     def test_a_segment_that_is_not_what_its_hash_says_is_refused(self) -> None:
         coder = Coder(1, 1)
-        plan = SegmentPlan(number=7, size=4, offset=0, start=0, end=4, expected=bytes(32), file="abcdefghijkl")
+        plan = SegmentPlan(number=7, size=4, offset=0, start=0, end=4, segment_hash=bytes(32), file="abcdefghijkl")
         error = self.assertRaises(BadCiphertext, recover, plan, {0: b"text"}, coder, KEY)
         self.assertIn("hash failure in ciphertext_hash_tree: segnum=7, SI=abcdefghijkl", str(error))
 
     def test_the_first_bad_block_is_pointed_out(self) -> None:
-        good = [Block(number, 0, b"%d" % number, block_hash(b"%d" % number)) for number in range(3)]
+        good = [Block(number, 0, b"%d" % number, block_hash(b"%d" % number), b"") for number in range(3)]
         self.assertIsNone(first_bad(good))
-        bad = Block(1, 0, b"x", block_hash(b"y"))
+        bad = Block(1, 0, b"x", block_hash(b"y"), b"")
         self.assertIs(first_bad([good[0], bad, good[2]]), bad)
 
     def test_neither_keys_nor_contents_show_in_a_repr(self) -> None:
-        self.assertNotIn("secret", repr(Block(0, 0, b"secret", b"secret")))
+        self.assertNotIn("secret", repr(Block(0, 0, b"secret", b"secret", b"secret")))

@@ -1,4 +1,6 @@
-"""The share state machine: any bytes at all, and it asks for a bounded number of bounded reads, then believes only what is true."""
+"""The share state machine: any bytes at all, and it asks for a bounded number of bounded reads, then believes only
+what is true.
+"""
 from __future__ import annotations
 
 from hypothesis import given, settings
