@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from typing import Literal
 
 from attrs import define
+from twisted.internet.defer import CancelledError
 
 Kind = Literal["upload", "download"]
 
 REMEMBERED = 10
 """Finished operations of each kind that are kept."""
+
+FINISHED = "Finished"
 
 PATH_NAMES: dict[Kind, str] = {"upload": "up", "download": "down"}
 
@@ -26,7 +29,9 @@ class Operation:
     size: int | None
     storage_index: str | None = None
     done: int = 0
-    """Bytes so far."""
+    """Bytes so far, in this pass over the source."""
+    hashed: bool = False
+    """This is the second pass over a source that was read once already, for its key."""
     outcome: str = ""
     """Empty while it is going on."""
 
@@ -37,9 +42,19 @@ class Operation:
     @property
     def progress(self) -> float:
         """0.0 to 1.0; 0.0 as long as the size is unknown."""
-        if self.outcome == "Finished":
+        if self.kind == "download" or self.outcome == FINISHED:
+            return self._part(self.done)
+        return (self._part(self.size if self.hashed else self.done) + self._pushed) / 2
+
+    @property
+    def _pushed(self) -> float:
+        """How much of an upload has been coded and sent. Of a source that can be read only once this is not seen from here."""
+        return self._part(self.done if self.hashed else 0)
+
+    def _part(self, size: int | None) -> float:
+        if self.outcome == FINISHED:
             return 1.0
-        return min(1.0, self.done / self.size) if self.size else 0.0
+        return min(1.0, size / self.size) if size and self.size else 0.0
 
     @property
     def status(self) -> str:
@@ -55,9 +70,13 @@ class Operation:
         }
         if self.kind == "download":
             return {**shown, "progress": self.progress}
-        # Hashing, encryption and sending go on together, so the three have one progress.
-        names = ("progress-hash", "progress-ciphertext", "progress-encode-push")
-        return {**shown, **dict.fromkeys(names, self.progress)}
+        # Encryption and sending go on together.
+        return {
+            **shown,
+            "progress-hash": self._part(self.size if self.hashed else self.done),
+            "progress-ciphertext": self._pushed,
+            "progress-encode-push": self._pushed,
+        }
 
 
 class History:
@@ -77,10 +96,10 @@ class History:
         try:
             yield operation
         except BaseException as error:
-            operation.outcome = f"Failed: {type(error).__name__}"
+            operation.outcome = "Cancelled" if isinstance(error, CancelledError) else f"Failed: {type(error).__name__}"
             raise
         else:
-            operation.outcome = "Finished"
+            operation.outcome = FINISHED
         finally:
             del self._active[id(operation)]
             self._recent[kind].appendleft(operation)

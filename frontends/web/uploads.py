@@ -132,7 +132,7 @@ class _Counted:
         return data
 
     async def rewind(self) -> None:
-        self._operation.done = 0
+        self._operation.done, self._operation.hashed = 0, True
         await self._source.rewind()
 
     async def close(self) -> None:

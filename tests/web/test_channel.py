@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -12,6 +14,15 @@ from lafs.interfaces import Source, UploadResult
 from tests.web.harness import HOST, Connection, Gateway, parse_responses, q, request_bytes
 
 KIB = 1024
+PIECES = (
+    b"GET ", b"PUT ", b"POST ", b"HEAD ", b"/uri", b"/", b"/uri/URI:LIT:onug64tu", b"?t=upload", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n",
+    b"Host: localhost\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n", b"\r\n",
+    b"5\r\nhello\r\n", b"0\r\n\r\n", b"Range: bytes=1-\r\n", b"Connection: close\r\n",
+    b"Content-Type: multipart/form-data; boundary=b\r\n", b"--b\r\n", b"--b--\r\n",
+    b'Content-Disposition: form-data; name="file"\r\n', b"PUT /uri HTTP/1.1\r\nHost: localhost\r\n",
+    b"POST /uri HTTP/1.1\r\nHost: localhost\r\n",
+)
+"""Of which requests, and nearly requests, are made."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -307,6 +318,19 @@ class Connections(SynchronousTestCase):
             (response,) = connection.responses("GET")
             self.assertEqual((response.status, response.header("X-Frame-Options")), (400, "DENY"), nonsense[:60])
             self.assertTrue(connection.closed)
+
+    @settings(max_examples=150)
+    @given(st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=20)), max_size=20), st.integers(1, 50))
+    def test_any_bytes_are_survived_and_answered_in_http(self, pieces: list[bytes], size: int) -> None:
+        connection = Gateway().connect()
+        data = b"".join(pieces)
+        for start in range(0, len(data), size):
+            if not connection.closed:
+                connection.send(data[start : start + size])
+        answers = connection.received.count(b"HTTP/1.1 ")
+        self.assertTrue(answers or not connection.received)
+        self.assertEqual(connection.received.count(b"X-Frame-Options: DENY"), answers - connection.received.count(CONTINUE))
+        self.assertNotIn(b"HTTP/1.1 500 ", connection.received)
 
     def test_a_client_that_leaves_in_the_middle_of_a_head_costs_nothing(self) -> None:
         self.connection.send(b"GET / HTTP/1.1\r\nHost: x")

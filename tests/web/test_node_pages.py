@@ -74,8 +74,9 @@ class Activity(SynchronousTestCase):
         connection.send(request_bytes("PUT", "/uri", b"x" * 2_000_000)[:1_000_000])
         (active,) = self.gateway.get("/status?t=json").json()["active"]
         self.assertEqual((active["type"], active["total-size"], active["status"]), ("upload", 2_000_000, "Uploading"))
-        self.assertGreater(active["progress-ciphertext"], 0.1)
-        self.assertLess(active["progress-ciphertext"], 0.6)
+        self.assertGreater(active["progress-hash"], 0.1)
+        self.assertLess(active["progress-hash"], 0.6)
+        self.assertEqual(active["progress-encode-push"], 0.0)
         gate.callback(None)
         connection.send(b"x" * 2_000_000)
         status = self.gateway.get("/status?t=json").json()
@@ -107,6 +108,22 @@ class Activity(SynchronousTestCase):
     def test_as_the_command_of_the_peer_asks(self) -> None:
         response = self.gateway.request("POST", "/status?t=json", b"t=json&token=anything")
         self.assertEqual(response.json(), {"active": [], "recent": []})
+
+    def test_one_that_is_read_twice_is_half_done_when_its_key_is_known(self) -> None:
+        with History().operation("upload", 100) as operation:
+            operation.done = 100
+            self.assertEqual(operation.progress, 0.5)
+            operation.hashed, operation.done = True, 50
+            self.assertEqual(operation.progress, 0.75)
+            self.assertEqual(operation.summary()["progress-encode-push"], 0.5)
+        self.assertEqual(operation.progress, 1.0)
+
+    def test_one_whose_client_went_away_is_cancelled(self) -> None:
+        self.gateway.files.upload_gate = Deferred()
+        connection = self.gateway.connect()
+        connection.send(request_bytes("PUT", "/uri", b"x" * 1000))
+        connection.lose()
+        self.assertEqual(self.gateway.get("/status?t=json").json()["recent"][0]["status"], "Cancelled")
 
     def test_only_the_newest_are_remembered(self) -> None:
         history = History()
