@@ -6,7 +6,7 @@ import json
 from base64 import b64decode
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -194,6 +194,7 @@ class Hostile(SynchronousTestCase):
         with contextlib.suppress(BadAnnouncement):
             verify(signed_text(message))
 
+    @settings(max_examples=40)
     @given(
         st.dictionaries(
             st.text() | st.sampled_from(["service-name", "seqnum", "nickname"]),
