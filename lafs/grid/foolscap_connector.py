@@ -99,6 +99,8 @@ def set_options(tub: Any, timeouts: Timeouts) -> None:
     tub.setOption("expose-remote-exception-types", False)
     tub.setOption("keepaliveTimeout", timeouts.keepalive)
     tub.setOption("disconnectTimeout", timeouts.disconnect)
+    # Otherwise whoever calls something that fails is sent our stack.
+    tub.unsafeTracebacks = False
 
 
 def describe(remote: Any) -> str:
