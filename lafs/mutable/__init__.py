@@ -1,0 +1,1 @@
+"""Mutable files: one life of a file that changes. Spec: 03."""
