@@ -60,7 +60,7 @@ class Grid:
         self.folder = Path(tempfile.mkdtemp(prefix="lafs-grid-", dir=folder))
         self.clients: list[Client] = []
         self.servers: list[Node] = []
-        self._nodes: list[Node] = []
+        self.nodes: list[Node] = []
         try:
             self._start(introducer, servers, clients, prepare)
         except BaseException:
@@ -75,7 +75,7 @@ class Grid:
 
     def close(self) -> None:
         """End every process and remove everything."""
-        for node in self._nodes:
+        for node in self.nodes:
             if node.is_alive:
                 node.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -92,7 +92,7 @@ class Grid:
 
     def heal(self) -> None:
         """Resume and start again whatever a test has paused or ended; return when all are connected."""
-        for node in self._nodes:
+        for node in self.nodes:
             if node.is_alive:
                 node.resume()
             else:
@@ -176,7 +176,7 @@ class Grid:
         program.run(*create, directory)
         (directory / "private").mkdir(exist_ok=True)
         node = Node(directory, program)
-        self._nodes.append(node)
+        self.nodes.append(node)
         return node
 
 

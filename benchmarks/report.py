@@ -1,0 +1,85 @@
+"""What the race showed, as a table for people and as JSON for programs."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+import attrs
+
+from benchmarks.floors import Floor
+from benchmarks.race import Runner, Sample
+
+GOALS: Mapping[str, float] = {"put 100 MB": 1.6, "get 100 MB": 2.0, "put 10 kB": 2.5, "get 10 kB": 2.5}
+"""How many times as fast as the peer lafs is to be."""
+
+GOAL_OVER_FLOOR = 1.5
+"""Processor time of the gateway on upload, over the floor."""
+
+
+def table(ours: Runner, peers: Runner) -> str:
+    """Medians, ratios and processor seconds, one line for each kind of work."""
+    rows = [("", "lafs", "peer", "ratio", "goal", "lafs gateway", "peer gateway", "lafs servers", "peer servers")]
+    for work, samples in ours.samples.items():
+        mine, theirs = _middle(samples), _middle(peers.samples[work])
+        rows.append(
+            (
+                work,
+                _time(mine.elapsed),
+                _time(theirs.elapsed),
+                f"{theirs.elapsed / mine.elapsed:.2f}x",
+                f"{GOALS[work]}x" if work in GOALS else "",
+                *map(_time, (mine.gateway, theirs.gateway, mine.servers, theirs.servers)),
+            )
+        )
+    return _aligned(rows)
+
+
+def memory(ours: Runner, peers: Runner) -> str:
+    """The most memory any gateway had."""
+    return f"Peak resident memory of a gateway: lafs {ours.peak_resident / 1e6:.0f} MB, peer {peers.peak_resident / 1e6:.0f} MB"
+
+
+def floors(floor: Mapping[str, Floor], ours: Runner, peers: Runner) -> str:
+    """How far the gateways are from what the work must cost."""
+    rows = [("floor of a gateway", "hashing", "cipher", "coding", "moving", "sum", "lafs", "peer", "lafs/floor", "peer/floor")]
+    for work, each in floor.items():
+        mine, theirs = _middle(ours.samples[work]).gateway, _middle(peers.samples[work]).gateway
+        rows.append(
+            (
+                work,
+                *map(_time, (each.hashing, each.cipher, each.coding, each.moving, each.total, mine, theirs)),
+                f"{mine / each.total:.2f}",
+                f"{theirs / each.total:.2f}",
+            )
+        )
+    return _aligned(rows)
+
+
+def document(floor: Mapping[str, Floor], runners: Sequence[Runner], machine: Mapping[str, object]) -> dict[str, Any]:
+    """Everything that was measured, every sample of it."""
+    return {
+        "machine": dict(machine),
+        "samples": {
+            each.program.name: {work: [attrs.asdict(one) for one in samples] for work, samples in each.samples.items()}
+            for each in runners
+        },
+        "peak_resident": {each.program.name: each.peak_resident for each in runners},
+        "floor": {work: {**attrs.asdict(each), "total": each.total} for work, each in floor.items()},
+    }
+
+
+def _middle(samples: Sequence[Sample]) -> Sample:
+    return Sample(*(median(getattr(each, name) for each in samples) for name in ("elapsed", "gateway", "servers")))
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.2 else f"{seconds * 1000:.1f} ms"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) if not column else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    )
