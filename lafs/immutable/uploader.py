@@ -23,7 +23,7 @@ from lafs.immutable.segmentation import Segmentation
 from lafs.immutable.share_allocation import Homes, ShareAllocator
 from lafs.immutable.share_outbox import Pace, ShareOutbox
 from lafs.interfaces import Grid, GridServer, LeaseSecrets, Source, UploadResult
-from lafs.tasks import Clock, settle, sleep, spawn
+from lafs.tasks import Clock, forget, settle, sleep, spawn
 from lafs.workers import Workers
 
 OVERDUE_CHECK_SECONDS = 1.0
@@ -109,7 +109,8 @@ class Uploader:
             self._clock,
         ).find_homes()
         if not is_happy(homes.sharemap(), job.encoding):
-            await settle(grant.writer.abort() for grant in homes.granted.values())
+            for grant in homes.granted.values():
+                forget(grant.writer.abort())  # Not awaited: one of them may have begun to hang.
             raise unhappy(homes.sharemap(), job.encoding, homes.story)
         return homes
 
