@@ -185,6 +185,15 @@ class Unhappy(SynchronousTestCase):
         for machine in grid.machines[:4]:
             self.assertIn(machine.name, message)
 
+    def test_a_server_that_hangs_after_it_promised_room_is_not_waited_for(self) -> None:
+        grid = Grid(servers=10)
+        grid.fill(grid.machines[:4])
+        grid.time.callLater(ms(150), lambda: grid.hang(grid.machines[4:5]))
+        before = grid.time.seconds()
+        with self.assertRaises(UnhappyUpload):
+            grid.upload(CONTENT)
+        self.assertLessEqual(grid.time.seconds() - before, PATIENCE_SECONDS)
+
     def test_a_server_that_fails_is_named(self) -> None:
         grid = Grid(servers=7)
         grid.disguise(grid.machines[:1], lambda store: _Failing(store))

@@ -20,6 +20,9 @@ Trouble = Literal["kill", "power", "power at a change", "cut", "hang", "mute", "
 DAY_SECONDS = 30.0
 """In so many seconds all begins that is going to happen."""
 
+FOR_EVER = 1e9
+"""Seconds."""
+
 
 @frozen
 class ServerPlan:
@@ -168,7 +171,7 @@ def _troubles(random: Random, servers: int) -> tuple[TroublePlan, ...]:
             at=random.uniform(0, DAY_SECONDS),
             kind=random.choice(kinds),
             server=random.randrange(servers),
-            lasts=random.choice([0.1, 1.0, 5.0, 40.0, 400.0]),
+            lasts=random.choice([0.1, 1.0, 5.0, 40.0, FOR_EVER]),
             change=random.randrange(60),
         )
         for _ in range(random.choice([0, 1, 3, 6, 12]))

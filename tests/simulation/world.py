@@ -42,7 +42,7 @@ from tests.simulation.scenario import DAY_SECONDS, Errand, Scenario, ServerPlan,
 from tests.simulation.virtual_time import TenantClock, VirtualTime, WaitsForEver
 
 CONVERGENCE = b"convergence secret"
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 180.0
 EVENTS_SHOWN = 40
 
 
