@@ -92,7 +92,7 @@ class ShareMap:
         speeds, needed = self._speeds, self._facts.cap.needed
         handicaps = speeds.handicaps(share.server for share in candidates)
 
-        def badness(share: Share) -> tuple[bool, int, int, bool, bool, float, int]:
+        def badness(share: Share) -> tuple[bool, int, int, bool, bool, bool, float, int]:
             known = share.state.offsets is not None
             # One that is in use is left only for one that is clearly faster.
             handicap = max(handicaps[share.server] - known, 0)
@@ -102,6 +102,7 @@ class ShareMap:
                 handicap,
                 prefer_known and not known,
                 share.number >= needed,
+                not known,
                 speeds.latency(share.server),
                 share.number,
             )

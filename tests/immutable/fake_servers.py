@@ -205,7 +205,7 @@ class DownloadWorld:
 
     def __init__(self, file: CodedFile, servers: int = 10, latency: float = 0.1) -> None:
         self.clock = Clock()
-        self.servers = [ScriptedServer(self.clock, f"v0-server{i:03}", latency=latency) for i in range(servers)]
+        self.servers = [ScriptedServer(self.clock, f"v0-srv{i:05}", latency=latency) for i in range(servers)]
         self.deal(file)
         self.grid = ScriptedGrid(self.servers)
         self.counters = Counters()

@@ -234,4 +234,4 @@ class DishonestUploader(SynchronousTestCase):
             server.shares = {number: share[:-1] for number, share in server.shares.items()}
         error = self.assertRaises(NoShares, world.read)
         self.assertIn("no shares (need 2). Last failure: a corrupt share (the share ends too early)", str(error))
-        self.assertIn("could not use share 0 on server00", str(error))
+        self.assertIn("could not use share 0 on srv00000", str(error))

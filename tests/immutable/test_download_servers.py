@@ -153,7 +153,7 @@ class HungServers(SynchronousTestCase):
         error, elapsed = self.failure(world)
         self.assertLess(elapsed, 2 * FIND_TIMEOUT)
         self.assertIn("no shares (need 3). Last failure: None", str(error))
-        self.assertIn("no answer from server00", str(error))
+        self.assertIn("no answer from srv00000", str(error))
         world.assert_quiet()
 
     def test_reads_are_given_up_in_the_end(self) -> None:
@@ -230,10 +230,27 @@ class FailingServers(SynchronousTestCase):
         world.servers[5].broken = True
         error = self.assertRaises(NotEnoughShares, world.read)
         self.assertIn("ran out of shares: complete=sh0 pending= overdue= unused= need 3. Last failure: None", str(error))
-        self.assertIn("Asked 10 servers; found share 0 on server00; no answer from server00", str(error))
+        self.assertIn("Asked 10 servers; found share 0 on srv00000; no answer from srv00005", str(error))
         self.assertIn("Any 3 different shares of the 10", str(error))
         self.assertNotIn(TEN_KB.cap.text, str(error))
         world.assert_quiet()
+
+    def test_a_reader_that_raises_anything_at_all_costs_the_share_only(self) -> None:
+        def fail(offset: int, length: int, answer: bytes) -> bytes:
+            raise KeyError("a bug")
+
+        world = DownloadWorld(TEN_KB)
+        world.servers[0].lie = fail
+        world.timed()
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    def test_a_message_names_some_servers_and_counts_the_rest(self) -> None:
+        world = DownloadWorld(TEN_KB, servers=30)
+        for server in world.servers:
+            server.broken = True
+        error = self.assertRaises(NoShares, world.read)
+        self.assertIn("Asked 30 servers", str(error))
+        self.assertIn("srv00009 and 20 more", str(error))
 
     def test_no_share_at_all_says_so(self) -> None:
         world = DownloadWorld(TEN_KB)
