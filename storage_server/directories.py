@@ -80,9 +80,9 @@ class Directories:
         self._waiting: list[tuple[frozenset[str], Deferred[None]]] = []
         self._running = False
 
-    def make_bucket(self, share_path: str) -> None:
-        """Make the directories that lead to a share, all but `shares` itself. Raises OSError."""
-        bucket = f"{self._shares}/{bucket_of(share_path)}"
+    def make_bucket(self, bucket: str) -> None:
+        """Make a bucket and its prefix if they are not there; owed is what may not last of the way to it. Raises OSError."""
+        bucket = f"{self._shares}/{bucket}"
         for directory in (parent(bucket), bucket):
             above = parent(directory)
             with self._lock:
@@ -92,7 +92,7 @@ class Directories:
     def rename_into_bucket(self, source: str, share_path: str) -> None:
         """Give a finished file its place. The bucket may be removed under our feet when its last share goes: try again."""
         for attempts_left in (2, 1, 0):
-            self.make_bucket(share_path)
+            self.make_bucket(bucket_of(share_path))
             try:
                 self._disk.rename(source, f"{self._shares}/{share_path}")
             except FileNotFoundError:

@@ -25,6 +25,13 @@ FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 
 
+class NotAFile(OSError):
+    """Something that is not a regular file has the name of one: a directory, a pipe, a device."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EINVAL, "not a regular file")
+
+
 @frozen
 class DiskSpace:
     """Room on a file system, in bytes."""
@@ -66,7 +73,7 @@ class Disk(Protocol):
         ...
 
     def open(self, path: str, *, writable: bool = False) -> DiskFile:
-        """An existing file. Raises FileNotFoundError, and OSError for anything but a regular file."""
+        """An existing file. Raises FileNotFoundError, and NotAFile or IsADirectoryError for what is not one."""
         ...
 
     def rename(self, source: str, target: str) -> None:
@@ -153,7 +160,7 @@ class RealDisk:
         descriptor = os.open(path, mode | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(errno.EINVAL, "not a regular file")
+            raise NotAFile
         return RealFile(descriptor)
 
     def rename(self, source: str, target: str) -> None:

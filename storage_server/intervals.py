@@ -26,6 +26,8 @@ class Intervals:
 
     def within(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The parts of [start, end) that are in the set, in order."""
+        if start >= end:
+            return
         for index in range(bisect_right(self._ends, start), bisect_left(self._starts, end)):
             yield max(start, self._starts[index]), min(end, self._ends[index])
 

@@ -214,7 +214,7 @@ class Journal:
         except FileNotFoundError:
             if not change.create:
                 return  # Its share was removed since, or never acknowledged: a lease on nothing.
-            self._directories.make_bucket(change.path)
+            self._directories.make_bucket(bucket_of(change.path))
             file = self._disk.create(path)
         try:
             apply_steps(file, change.steps)
@@ -224,9 +224,10 @@ class Journal:
     def _sync_shares(self, paths: Iterable[str]) -> None:
         if not paths:
             return
-        buckets: set[str] = set()
+        # All the way up: the process that made these directories may have been killed before it synced them.
+        ways: set[str] = {self._places.shares}
         for path in (self._places.under_shares(path) for path in sorted(paths)):
-            buckets.add(parent(path))
+            ways |= {parent(path), parent(parent(path))}
             try:
                 file = self._disk.open(path, writable=True)
             except FileNotFoundError:
@@ -235,4 +236,4 @@ class Journal:
                 file.sync()
             finally:
                 file.close()
-        self._directories.sync(buckets | {parent(bucket) for bucket in buckets})
+        self._directories.sync(ways)

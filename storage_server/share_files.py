@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import CorruptContainer, NoSpace
 from storage_server.directories import Places, share_number
-from storage_server.disk import Disk, DiskFile
+from storage_server.disk import Disk, DiskFile, NotAFile
 from storage_server.edits import Edit
 from storage_server.failures import reason_for_log
 from storage_server.immutable_container import HEADER, ImmutableContainer
@@ -113,7 +113,7 @@ class ShareFiles:
                     yield OpenShare(number, path, file, read_container(file))
             except FileNotFoundError:
                 pass
-            except CorruptContainer as error:
+            except (CorruptContainer, NotAFile, IsADirectoryError) as error:
                 self.report(storage_index, number, error)
             except OSError as error:
                 self.report(storage_index, number, error)

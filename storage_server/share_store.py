@@ -222,13 +222,14 @@ class ShareStore:
         self, storage_index: StorageIndex, share_numbers: frozenset[int], size: int, secrets: LeaseSecrets
     ) -> Allocation:
         terms = LeaseTerms.from_now(secrets, UPLOADER, self._clock.seconds())
-        # An upload that is closed while we look would be missed by both looks, if it was looked for only afterwards; and
-        # one that is being closed has its name already, but is not certain to keep it.
+        # An upload that is closed while we look would be missed by both looks, if it was looked for only afterwards.
         busy = self._uploads.of(storage_index)
         found, edits, available = await self._run(self._survey_for_allocation, storage_index, terms)
-        await self._commits.commit(edits)
-        busy |= self._uploads.of(storage_index)
-        taken = busy | found.immutable.keys() | found.other
+        if found.immutable:
+            await self._commits.commit(edits)
+            # A share whose close failed, or was not answered before we were killed, may lose its name yet.
+            await self._settle(storage_index)
+        taken = busy | self._uploads.of(storage_index) | found.immutable.keys() | found.other
         writers: dict[int, ShareWriter] = {}
         for number in sorted(share_numbers - taken):
             if available - self._uploads.allocated < size:
@@ -237,7 +238,15 @@ class ShareStore:
                 writers[number] = self._uploads.begin(storage_index, number, size, terms)
             except NoSpace:
                 break
-        return Allocation(frozenset(found.immutable) - busy, writers)
+        return Allocation(frozenset(found.immutable), writers)
+
+    async def _settle(self, storage_index: StorageIndex) -> None:
+        """Return when the names of the shares in a bucket are certain to last. Raises ServerError."""
+        bucket = self._places.bucket(storage_index)
+        try:
+            await self._directories.settle(frozenset({self._places.under_shares(bucket)}))
+        except Exception as error:
+            raise as_server_error(error) from None
 
     async def _lease(self, storage_index: StorageIndex, terms: LeaseTerms) -> None:
         plan = await self._run(self._plan_leases, storage_index, terms)
@@ -276,6 +285,7 @@ class ShareStore:
         found = self._files.survey(storage_index)
         if not found.immutable:
             return found, [], available
+        self._directories.make_bucket(self._places.bucket(storage_index))
         plan = self._files.plan_leases(storage_index, terms, available, immutable_only=True)
         # A share on which no lease could be taken is no share to rely on.
         leased = {number: length for number, length in found.immutable.items() if number not in plan.unreadable}

@@ -226,8 +226,6 @@ class Upload:
         try:
             await self._services.directories.settle(frozenset({parent(self._services.places.under_shares(path))}))
         except Exception as error:
-            # It has its name, but might lose it. Nobody shall be told that this share is here.
-            await self._services.workers.run(self._remove_file, self._services.places.under_shares(path))
             raise self._logged(error) from None
         finally:
             self._state = _State.CLOSED
@@ -240,7 +238,7 @@ class Upload:
         self._uploads.end(self)
         if self._in_file:
             self._in_file = False
-            await self._services.workers.run(self._remove_file, self._path)
+            await self._services.workers.run(self._remove_file)
 
     async def _on_disk(self, work: Callable[..., int | None], *arguments: object) -> int:
         """Do `work` in a worker; if the disk fails, that is the end of this upload. Raises ServerError."""
@@ -310,9 +308,9 @@ class Upload:
         self._services.directories.rename_into_bucket(self._path, path)
         return size
 
-    def _remove_file(self, path: str) -> None:
+    def _remove_file(self) -> None:
         try:
-            self._services.disk.remove(path)
+            self._services.disk.remove(self._path)
         except FileNotFoundError:
             pass
         except OSError as error:

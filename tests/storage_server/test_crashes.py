@@ -23,10 +23,11 @@ from storage_server.share_files import read_container, read_lease_area
 from storage_server.share_store import ShareStore
 from tests.simulation.disk import SimulatedDisk
 from tests.storage_server.conformance import contents
-from tests.storage_server.harness import NODE_ID, result_of, secrets, storage_index
+from tests.storage_server.harness import NODE_ID, result_of, secrets
 
 ROOT = "/storage"
-OLD, FRESH, SLOT = storage_index(1), storage_index(2), storage_index(3)
+OLD, FRESH, SLOT = (StorageIndex(bytes([number]) * 16) for number in (1, 80, 160))
+"""In three prefix directories, so that none is synced for the sake of another."""
 SMALL = contents(3000, seed=1)
 LARGE = contents(600_000, seed=2)
 WRITE_ENABLER = b"w" * 32
@@ -126,8 +127,11 @@ class Life:
                 third, {0: SlotWrite([], [], new_length=2), 2: SlotWrite([], [], new_length=0)}, secrets(3)
             ),
             lambda: self.upload(OLD, 7, SMALL, secrets(1)),
-            self.store.stop,
+            self.checkpoint,
         ]
+
+    async def checkpoint(self) -> None:
+        await self.store._commits.checkpoint()
 
     # --- what must be true afterwards ----------------------------------------------------------------------------------
 
@@ -151,6 +155,11 @@ class Life:
         file = self.disk.open(f"{ROOT}/shares/{index.text[:2]}/{index.text}/{number}")
         container = read_container(file)
         return [lease.renew for lease in container.leases(read_lease_area(file, container))]  # type: ignore[union-attr]
+
+    def try_again(self) -> None:
+        """Clients whose uploads were not answered come back."""
+        for (index, number), content in self.tried.items():
+            result_of(self.upload(index, number, content, secrets(8)))
 
     def go_on(self, test: SynchronousTestCase) -> None:
         """The server works as if nothing had been: everything that was tried can be tried again."""
@@ -246,10 +255,12 @@ class PowerCuts(SynchronousTestCase):
             del life.disk.cut_power
             life.start()
             life.check(self)
-            life.go_on(self)
+            life.try_again()
+            life.observe_slot()
             life.disk.cut_power()
             life.start()
             life.check(self)
+            life.go_on(self)
 
     def kill_of(self, life: Life) -> Callable[[], None]:
         """The process ends, the page cache stays."""
@@ -273,12 +284,15 @@ class FailingDisks(SynchronousTestCase):
                 OSError(5, "input/output error") if operation.number == at else None
             )
             with contextlib.suppress(ServerError):
-                for step in life.script()[:-1]:
+                for step in life.script():
                     result_of(step())
             life.disk.faults = lambda operation: None
             life.check(self)
             life.observe_slot()
-            life.disk.cut_power()
+            if failing % 3 == 0:
+                result_of(life.checkpoint())
+            if failing % 3 < 2:
+                life.disk.cut_power()
             life.start()
             life.check(self)
             life.go_on(self)

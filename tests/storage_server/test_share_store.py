@@ -1,0 +1,498 @@
+"""What the share store does beyond what every storage server promises: room, leases, time, damage, and old directories."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from lafs.errors import ConflictingWrite, DataTooLarge, LafsError, NoSpace, ServerError
+from lafs.interfaces import ByteRange, SlotSecrets, SlotWrite
+from lafs.statistics import Counters
+from lafs.tasks import spawn
+from lafs.workers import InlineWorkers
+from storage_server.advisories import BURST, LARGEST_REASON
+from storage_server.leases import DURATION_SECONDS
+from storage_server.mutable_container import MutableContainer
+from storage_server.share_store import ShareStore
+from storage_server.uploads import FLUSH_SIZE, INACTIVITY_SECONDS
+from tests.storage_server.conformance import contents
+from tests.storage_server.harness import NODE_ID, START, Harness, MeasuredDisk, result_of, secrets, storage_index
+
+INDEX = storage_index(1)
+OTHER = storage_index(2)
+SLOT = SlotSecrets(b"w" * 32, secrets(1))
+
+
+class StoreCase(SynchronousTestCase):
+    def make(self, **options: object) -> Harness:
+        return Harness(Path(self.mktemp()).resolve(), options=dict(options))
+
+    def plant(self, harness: Harness, index: Any, name: str, content: bytes) -> Path:
+        """Put a file into a bucket behind the store's back."""
+        path: Path = harness.share_path(index, 0).with_name(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def message_of(self, work: Any, kind: type[Exception]) -> str:
+        return str(self.assertRaises(kind, result_of, work))
+
+
+class Uploads(StoreCase):
+    """Shares on their way in."""
+
+    def begin(self, harness: Harness, size: int, number: int = 0) -> Any:
+        return result_of(
+            harness.store.allocate_shares(INDEX, frozenset([number]), size, secrets())
+        ).writers[number]
+
+    def test_texts_of_errors_are_the_peers(self) -> None:
+        writer = self.begin(self.make(), 1000)
+        result_of(writer.write(90, b"x" * 10))
+        self.assertEqual(
+            self.message_of(writer.write(80, b"y" * 30), ConflictingWrite),
+            "Chunk 90-100 doesn't match already written data.",
+        )
+        self.assertEqual(self.message_of(writer.write(950, b"z" * 100), DataTooLarge), "(1000, 950, 100)")
+
+    def test_a_small_share_leaves_nothing_on_the_disk_before_it_is_closed(self) -> None:
+        harness = self.make()
+        writer = self.begin(harness, 4096)
+        result_of(writer.write(0, contents(4096)))
+        self.assertEqual([path for path in harness.root.rglob("*") if path.is_file()], [])
+
+    def test_a_large_share_is_held_in_memory_only_so_far(self) -> None:
+        harness = self.make()
+        size = 8 * FLUSH_SIZE
+        writer = self.begin(harness, size)
+        for start in range(0, size, 100_000):
+            result_of(writer.write(start, contents(size)[start : start + 100_000]))
+            self.assertLess(harness.store._uploads.buffered, FLUSH_SIZE + 100_000)
+        result_of(writer.close())
+        self.assertEqual(harness.store._uploads.buffered, 0)
+        self.assertEqual(harness.contents(INDEX), {0: contents(size)})
+
+    def test_all_uploads_together_hold_only_so_much(self) -> None:
+        harness = self.make()
+        self.patch_limit(10_000)
+        writers = [self.begin(harness, 4000, number) for number in range(5)]
+        for writer in writers:
+            result_of(writer.write(0, contents(4000)))
+            self.assertLessEqual(harness.store._uploads.buffered, 14_000)
+        for writer in writers:
+            result_of(writer.close())
+        self.assertEqual(harness.contents(INDEX), {number: contents(4000) for number in range(5)})
+
+    def patch_limit(self, limit: int) -> None:
+        import storage_server.uploads as module
+
+        self.patch(module, "BUFFER_LIMIT", limit)
+
+    def test_a_buffer_that_its_owner_reuses_is_not_read_again(self) -> None:
+        harness = self.make()
+        writer = self.begin(harness, 8)
+        buffer = bytearray(b"abcd")
+        result_of(writer.write(0, memoryview(buffer)))
+        buffer[:] = b"efgh"
+        result_of(writer.write(4, buffer))
+        buffer[:] = b"????"
+        result_of(writer.close())
+        self.assertEqual(harness.contents(INDEX), {0: b"abcdefgh"})
+
+    def test_a_silent_client_is_given_up_and_its_room_given_back(self) -> None:
+        harness = self.make()
+        writer = self.begin(harness, 10)
+        self.begin(harness, 2 * FLUSH_SIZE, 1)
+        result_of(writer.write(0, b"1"))
+        harness.clock.advance(INACTIVITY_SECONDS - 1)
+        result_of(writer.write(1, b"2"))
+        self.assertEqual(harness.store._uploads.allocated, 10 + 2 * FLUSH_SIZE)
+        harness.clock.advance(1)
+        self.assertEqual(harness.store._uploads.allocated, 10)
+        harness.clock.advance(INACTIVITY_SECONDS - 2)
+        self.assertEqual(harness.store._uploads.allocated, 10)
+        harness.clock.advance(1)
+        self.assertEqual(harness.store._uploads.allocated, 0)
+        self.message_of(writer.write(2, b"3"), ServerError)
+        self.begin(harness, 10)
+
+    def test_finished_and_aborted_uploads_leave_no_timers(self) -> None:
+        harness = self.make()
+        writer = self.begin(harness, 1)
+        result_of(writer.write(0, b"x"))
+        result_of(writer.close())
+        result_of(self.begin(harness, 1, 1).abort())
+        self.assertEqual(harness.clock.getDelayedCalls(), [])
+
+    def test_a_stop_aborts_what_is_unfinished_and_the_store_takes_no_more(self) -> None:
+        harness = self.make()
+        writer = self.begin(harness, 2 * FLUSH_SIZE)
+        result_of(writer.write(0, contents(FLUSH_SIZE)))
+        result_of(harness.store.stop())
+        self.assertEqual([path for path in harness.root.rglob("*") if path.is_file()], [])
+        self.assertEqual(harness.clock.getDelayedCalls(), [])
+        self.message_of(writer.write(0, b"x"), ServerError)
+        self.message_of(harness.store.list_shares(INDEX), ServerError)
+
+    def test_cancelling_one_who_waits_leaves_no_half_done_work(self) -> None:
+        harness, workers = self.make(), SlowWorkers()
+        harness.store = ShareStore(
+            harness.root, disk=harness.disk, workers=workers, clock=harness.clock, node_id=NODE_ID, counters=Counters()
+        )
+        start = spawn(harness.store.start())
+        workers.release()
+        self.successResultOf(start)
+        first = spawn(harness.store.add_lease(INDEX, secrets(1)))
+        second = spawn(harness.store.list_shares(INDEX))
+        first.addErrback(lambda _: None)
+        first.cancel()
+        self.assertNoResult(second)
+        workers.release()
+        self.assertEqual(self.successResultOf(second), {})
+
+    def test_nobody_is_told_of_a_share_before_its_name_is_certain(self) -> None:
+        harness, workers = self.make(), SlowWorkers()
+        harness.store = ShareStore(
+            harness.root, disk=harness.disk, workers=workers, clock=harness.clock, node_id=NODE_ID, counters=Counters()
+        )
+        start = spawn(harness.store.start())
+        workers.release()
+        self.successResultOf(start)
+        allocation = spawn(harness.store.allocate_shares(INDEX, frozenset([0]), 0, secrets()))
+        workers.release()
+        close = spawn(self.successResultOf(allocation).writers[0].close())
+        workers.gates.pop(0).callback(None)
+        self.assertTrue(harness.share_path(INDEX, 0).exists())
+        (syncing,) = workers.gates
+        workers.gates.clear()
+        other = spawn(harness.store.allocate_shares(INDEX, frozenset([0]), 0, secrets(2)))
+        workers.release()
+        self.assertNoResult(other)
+        syncing.callback(None)
+        self.successResultOf(close)
+        self.assertNoResult(other)
+        workers.release()
+        self.assertEqual(self.successResultOf(other).existing, {0})
+
+    def test_more_uploads_than_a_server_can_keep_track_of_are_refused(self) -> None:
+        import storage_server.uploads as module
+
+        self.patch(module, "MAXIMUM_UPLOADS", 3)
+        allocation = result_of(self.make().store.allocate_shares(INDEX, frozenset(range(5)), 0, secrets()))
+        self.assertEqual(set(allocation.writers), {0, 1, 2})
+
+    def test_a_share_in_too_many_pieces_is_refused(self) -> None:
+        import storage_server.uploads as module
+
+        self.patch(module, "MAXIMUM_FRAGMENTS", 3)
+        writer = self.begin(self.make(), 100)
+        for start in (0, 2, 4):
+            result_of(writer.write(start, b"x"))
+        self.message_of(writer.write(6, b"x"), ServerError)
+
+
+class SlowWorkers(InlineWorkers):
+    """Workers that do nothing until they are told to."""
+
+    def __init__(self) -> None:
+        self.gates: list[Deferred[None]] = []
+
+    async def run(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        gate: Deferred[None] = Deferred()
+        self.gates.append(gate)
+        await gate
+        return work(*args, **kwargs)
+
+    def release(self) -> None:
+        while self.gates:
+            self.gates.pop(0).callback(None)
+
+
+class Room(StoreCase):
+    """Space, and servers that take nothing."""
+
+    def test_reserved_space_is_left_alone(self) -> None:
+        harness = self.make(reserved_space=1000)
+        assert isinstance(harness.disk, MeasuredDisk)
+        harness.disk.available = 1100
+        self.assertEqual(result_of(harness.store.version()).available_space, 100)
+        allocation = result_of(harness.store.allocate_shares(INDEX, frozenset([0, 1]), 60, secrets()))
+        self.assertEqual(set(allocation.writers), {0})
+        harness.disk.available = 1000
+        self.assertFalse(result_of(harness.store.version()).takes_immutable_shares)
+
+    def test_a_disk_that_cannot_tell_has_no_room(self) -> None:
+        harness = self.make()
+
+        def fail(path: str) -> Any:
+            raise OSError(5, "input/output error")
+
+        harness.disk.space = fail  # type: ignore[method-assign]
+        self.assertEqual(result_of(harness.store.version()).available_space, 0)
+
+    def test_a_read_only_server_takes_nothing_and_renews(self) -> None:
+        harness = self.make()
+        harness.upload(INDEX, {0: b"data"})
+        result_of(harness.store.test_and_write_slot(OTHER, SLOT, {0: SlotWrite([], [(0, b"slot")])}, []))
+        harness = harness.restarted(options={"readonly": True})
+        for write in (SlotWrite([], [(0, b"SLOT")]), SlotWrite([], [], new_length=2), SlotWrite([], [], new_length=0)):
+            self.message_of(harness.store.test_and_write_slot(OTHER, SLOT, {0: write}, []), NoSpace)
+        self.message_of(harness.store.test_and_write_slot(OTHER, SLOT, {1: SlotWrite([], [])}, []), NoSpace)
+        read = result_of(harness.store.read_slot(OTHER, frozenset(), [ByteRange(0, 9)]))
+        self.assertEqual(read, {0: [b"slot"]})
+        self.assertEqual(
+            result_of(harness.store.allocate_shares(INDEX, frozenset([5]), 1, secrets(1))).writers, {}
+        )
+        self.message_of(harness.store.add_lease(INDEX, secrets(2)), NoSpace)
+        result_of(harness.store.add_lease(INDEX, secrets(1)))
+        result_of(harness.store.report_corruption("immutable", INDEX, 0, "bad"))
+        self.assertEqual(list((harness.root / "corruption-advisories").iterdir()), [])
+
+    def test_mutable_writes_need_room_too_and_none_is_needed_in_place(self) -> None:
+        harness = self.make()
+        assert isinstance(harness.disk, MeasuredDisk)
+        store = harness.store
+        result_of(store.test_and_write_slot(INDEX, SLOT, {0: SlotWrite([], [(0, b"x" * 100)])}, []))
+        harness.disk.available = 400
+        grow = {0: SlotWrite([], [(0, b"y" * 600)])}
+        self.message_of(store.test_and_write_slot(INDEX, SLOT, grow, []), NoSpace)
+        self.message_of(store.test_and_write_slot(OTHER, SLOT, {0: SlotWrite([], [])}, []), NoSpace)
+        vast = {0: SlotWrite([], [(10**15, b"y")])}
+        self.message_of(store.test_and_write_slot(INDEX, SLOT, vast, []), NoSpace)
+        result_of(store.test_and_write_slot(INDEX, SLOT, {0: SlotWrite([], [(0, b"z" * 100)])}, []))
+        self.assertEqual(result_of(store.read_slot(INDEX, frozenset(), [ByteRange(0, 999)])), {0: [b"z" * 100]})
+
+    def test_a_full_disk_is_told_as_such_and_the_share_forgotten(self) -> None:
+        harness = self.make()
+
+        def full(path: str) -> Any:
+            raise OSError(28, "No space left on device", path)
+
+        harness.disk.create = full  # type: ignore[method-assign]
+        writer = result_of(harness.store.allocate_shares(INDEX, frozenset([0]), 4, secrets())).writers[0]
+        result_of(writer.write(0, b"data"))
+        self.message_of(writer.close(), NoSpace)
+        self.assertEqual(harness.store._uploads.allocated, 0)
+
+
+class Damage(StoreCase):
+    """One bad file never hurts its neighbours, and what clients are told names no path and no byte."""
+
+    JUNK = (b"", b"x" * 5, b"\0\0\0\7" + bytes(100), b"\0\0\0\2\0\0\0\5\0\0\0\3hello", b"Tahoe mutable container v3\n" + bytes(999))
+
+    def test_undecodable_shares_are_left_out_of_every_answer(self) -> None:
+        harness = self.make()
+        harness.upload(INDEX, {0: b"fine"})
+        for number, junk in enumerate(self.JUNK, start=1):
+            self.plant(harness, INDEX, str(number), junk)
+        asked = frozenset(range(10))
+        self.assertEqual(harness.contents(INDEX), {0: b"fine"})
+        result_of(harness.store.add_lease(INDEX, secrets(2)))
+        allocation = result_of(harness.store.allocate_shares(INDEX, asked, 4, secrets(1)))
+        self.assertEqual(allocation.existing, {0})
+        self.assertEqual(set(allocation.writers), asked - {0} - set(range(1, 1 + len(self.JUNK))))
+        for number, junk in enumerate(self.JUNK, start=1):
+            self.assertEqual(harness.share_path(INDEX, number).read_bytes(), junk)
+
+    def test_undecodable_shares_do_not_stop_a_slot(self) -> None:
+        harness = self.make()
+        result_of(harness.store.test_and_write_slot(INDEX, SLOT, {0: SlotWrite([], [(0, b"one")])}, []))
+        self.plant(harness, INDEX, "1", self.JUNK[3])
+        result_of(harness.store.test_and_write_slot(INDEX, SLOT, {0: SlotWrite([], [(0, b"two")])}, []))
+        self.assertEqual(result_of(harness.store.read_slot(INDEX, frozenset(), [ByteRange(0, 9)])), {0: [b"two"]})
+        writes = {0: SlotWrite([], [(0, b"xxx")]), 1: SlotWrite([], [(0, b"xxx")])}
+        self.message_of(harness.store.test_and_write_slot(INDEX, SLOT, writes, []), ServerError)
+        self.assertEqual(result_of(harness.store.read_slot(INDEX, frozenset(), [ByteRange(0, 9)])), {0: [b"two"]})
+
+    def test_files_that_are_no_shares_are_never_touched(self) -> None:
+        harness = self.make()
+        harness.upload(INDEX, {0: b"fine"})
+        names = ["00", "01", "-1", " 1", "1_0", "256", "99999999999", "readme", "0.bak", "\u0661"]
+        paths = [self.plant(harness, INDEX, name, b"mine") for name in names]
+        (harness.share_path(INDEX, 0).parent / "7").mkdir()
+        self.assertEqual(harness.contents(INDEX), {0: b"fine"})
+        result_of(harness.store.add_lease(INDEX, secrets(2)))
+        self.assertTrue(all(path.read_bytes() == b"mine" for path in paths))
+
+    def test_errors_hold_no_path_and_no_bytes(self) -> None:
+        harness = self.make()
+        harness.upload(INDEX, {0: b"SECRET-DATA"})
+        path = self.plant(harness, OTHER, "0", b"\0\0\0\7SECRET-DATA" + bytes(500))
+        reader = result_of(harness.store.list_shares(INDEX))[0]
+        harness.share_path(INDEX, 0).write_bytes(path.read_bytes())
+        failing = [
+            reader.read(0, 5),
+            harness.store.test_and_write_slot(OTHER, SLOT, {0: SlotWrite([], [(0, b"x")])}, []),
+            harness.store.test_and_write_slot(INDEX, SLOT, {}, [ByteRange(-1, 5)]),
+        ]
+        for work in failing:
+            message = self.message_of(work, LafsError)
+            for leak in ("SECRET", "/", str(harness.root), INDEX.text, OTHER.text):
+                self.assertNotIn(leak, message)
+
+    def test_a_share_that_was_replaced_is_never_read_past_its_own_end(self) -> None:
+        harness = self.make()
+        harness.upload(INDEX, {0: b"long share data"})
+        reader = result_of(harness.store.list_shares(INDEX))[0]
+        other = self.make()
+        other.upload(INDEX, {0: b"short"})
+        harness.share_path(INDEX, 0).write_bytes(other.share_path(INDEX, 0).read_bytes())
+        self.assertEqual(result_of(reader.read(0, 1000)), b"short")
+        harness.share_path(INDEX, 0).unlink()
+        self.message_of(reader.read(0, 1000), ServerError)
+
+    def test_the_operator_is_told_once_of_each_bad_share(self) -> None:
+        harness = self.make()
+        self.plant(harness, INDEX, "1", b"junk")
+        for _ in range(3):
+            result_of(harness.store.list_shares(INDEX))
+        self.assertEqual(harness.store._files._reported, {f"{INDEX.text}/1"})
+
+
+class Leases(StoreCase):
+    """Who wants a share kept."""
+
+    def leases(self, harness: Harness, index: Any, number: int) -> list[tuple[int, int]]:
+        content = harness.share_path(index, number).read_bytes()
+        count = int.from_bytes(content[8:12], "big")
+        records = [content[-72 * (count - slot) :][:72] for slot in range(count)]
+        return [(int.from_bytes(each[:4], "big"), int.from_bytes(each[68:], "big")) for each in records]
+
+    def test_a_client_that_asks_for_what_is_there_gets_a_lease_on_all_of_it(self) -> None:
+        harness = self.make()
+        harness.upload(INDEX, {0: b"a", 1: b"b"})
+        harness.clock.advance(1000)
+        result_of(harness.store.allocate_shares(INDEX, frozenset([0]), 1, secrets(2)))
+        result_of(harness.store.allocate_shares(INDEX, frozenset(), 1, secrets(1)))
+        end = int(START + DURATION_SECONDS)
+        for number in (0, 1):
+            self.assertEqual(self.leases(harness, INDEX, number), [(0, end + 1000), (0, end + 1000)])
+
+    def test_the_share_data_is_not_touched_by_leases(self) -> None:
+        harness = self.make()
+        harness.upload(INDEX, {0: contents(10_000)})
+        reader = result_of(harness.store.list_shares(INDEX))[0]
+        for number in range(2, 12):
+            result_of(harness.store.add_lease(INDEX, secrets(number)))
+        self.assertEqual(result_of(reader.read(9_990, 10_000)), contents(10_000)[9_990:])
+        self.assertEqual(harness.contents(INDEX), {0: contents(10_000)})
+
+
+class Advisories(StoreCase):
+    """Reports of damage are kept, and bounded."""
+
+    def files(self, harness: Harness) -> list[Path]:
+        return sorted((harness.root / "corruption-advisories").iterdir())
+
+    def test_a_report_of_a_share_that_is_here_becomes_a_file(self) -> None:
+        harness = self.make()
+        harness.upload(INDEX, {3: b"x"})
+        result_of(harness.store.report_corruption("immutable", INDEX, 3, "hash mismatch\nin block 3"))
+        result_of(harness.store.report_corruption("immutable", INDEX, 4, "not here"))
+        result_of(harness.store.report_corruption("mutable", OTHER, 3, "not here"))
+        (path,) = self.files(harness)
+        self.assertEqual(path.name, f"2023-11-14T221320--{INDEX.text}-3")
+        self.assertIn("hash mismatch\nin block 3", path.read_text())
+
+    def test_reports_are_cut_counted_and_slowed_down(self) -> None:
+        harness = self.make()
+        harness.upload(INDEX, {0: b"x"})
+        for _ in range(3 * BURST):
+            harness.clock.advance(0.001)
+            result_of(harness.store.report_corruption("immutable", INDEX, 0, "x" * 10**6))
+        files = self.files(harness)
+        self.assertEqual(len(files), BURST)
+        self.assertTrue(all(path.stat().st_size < LARGEST_REASON + 200 for path in files))
+        harness.clock.advance(10)
+        for _ in range(20):
+            harness.clock.advance(0.001)
+            result_of(harness.store.report_corruption("immutable", INDEX, 0, "more"))
+        self.assertEqual(len(self.files(harness)), BURST + 10)
+
+
+class Statistics(StoreCase):
+    def test_counters_and_latencies_have_the_peers_names(self) -> None:
+        harness = self.make(reserved_space=7)
+        harness.upload(INDEX, dict.fromkeys(range(12), b"data"))
+        harness.contents(INDEX)
+        counters = harness.counters.snapshot()
+        self.assertEqual(counters["storage_server.allocate"], 1)
+        self.assertEqual(counters["storage_server.write"], 12)
+        self.assertEqual(counters["storage_server.close"], 12)
+        self.assertEqual(counters["storage_server.bytes_added"], 12 * (12 + 4 + 72))
+        self.assertEqual(counters["storage_server.read"], 12)
+        result_of(harness.store.allocate_shares(OTHER, frozenset([0]), 100, secrets()))
+        stats = result_of(harness.store.statistics())
+        self.assertEqual(stats["storage_server.allocated"], 100)
+        self.assertEqual(stats["storage_server.reserved_space"], 7)
+        self.assertEqual(stats["storage_server.accepting_immutable_shares"], 1)
+        self.assertEqual(stats["storage_server.latencies.close.samplesize"], 12)
+        self.assertEqual(stats["storage_server.latencies.close.50_0_percentile"], 0)
+        self.assertIsNone(stats["storage_server.latencies.close.99_0_percentile"])
+        self.assertIsNone(stats["storage_server.latencies.get.mean"])
+        json.dumps(stats)
+
+
+class OldDirectories(StoreCase):
+    """A directory that a Tahoe server left is served as it is."""
+
+    def test_what_is_there_stays_and_what_is_missing_is_made(self) -> None:
+        root = Path(self.mktemp()).resolve()
+        shares = root / "shares"
+        kept = {
+            root / "lease_checker.state": b"\x80\x02cos\nsystem\n",
+            root / "bucket_counter.state.json": b"{}",
+            shares / "zz" / "README": b"junk",
+            shares / "notes.txt": b"junk",
+        }
+        (shares / "incoming" / "aa" / "x").mkdir(parents=True)
+        (shares / "incoming" / "aa" / "x" / "0").write_bytes(b"half")
+        empty = shares / INDEX.text[:2] / INDEX.text
+        empty.mkdir(parents=True)
+        for path, content in kept.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        harness = Harness(root)
+        self.assertEqual({path: path.read_bytes() for path in kept}, kept)
+        self.assertEqual(list((shares / "incoming").iterdir()), [])
+        self.assertEqual(harness.contents(INDEX), {})
+        harness.upload(INDEX, {0: b"x"})
+        self.assertEqual(harness.contents(INDEX), {0: b"x"})
+
+    def test_a_root_several_levels_down_is_made(self) -> None:
+        harness = Harness(Path(self.mktemp()).resolve() / "a" / "b" / "c")
+        harness.upload(INDEX, {0: b"x"})
+        self.assertTrue(harness.share_path(INDEX, 0).exists())
+
+    def test_a_journal_that_another_program_swept_away_is_not_missed(self) -> None:
+        harness = self.make()
+        result_of(harness.store.test_and_write_slot(INDEX, SLOT, {0: SlotWrite([], [(0, b"ours")])}, []))
+        journals = list((harness.root / "shares" / "incoming").iterdir())
+        self.assertEqual(len(journals), 1)
+        journals[0].unlink()
+        container = MutableContainer.fresh(NODE_ID, b"w" * 32)
+        harness.share_path(INDEX, 0).write_bytes(container.pack())
+        harness = harness.restarted()
+        self.assertEqual(result_of(harness.store.read_slot(INDEX, frozenset(), [ByteRange(0, 9)])), {0: [b""]})
+
+
+class Journals(StoreCase):
+    def test_a_checkpoint_comes_by_itself_and_leaves_nothing_behind(self) -> None:
+        harness = self.make()
+        result_of(harness.store.test_and_write_slot(INDEX, SLOT, {0: SlotWrite([], [(0, b"x")])}, []))
+        incoming = harness.root / "shares" / "incoming"
+        self.assertEqual(len(list(incoming.iterdir())), 1)
+        harness.clock.advance(60)
+        self.assertEqual(list(incoming.iterdir()), [])
+        self.assertEqual(harness.clock.getDelayedCalls(), [])
+
+    def test_a_share_may_be_uploaded_where_a_slot_was_deleted(self) -> None:
+        harness = self.make()
+        result_of(harness.store.test_and_write_slot(INDEX, SLOT, {0: SlotWrite([], [(0, b"x" * 50)])}, []))
+        result_of(harness.store.test_and_write_slot(INDEX, SLOT, {0: SlotWrite([], [], new_length=0)}, []))
+        harness.upload(INDEX, {0: b"immutable now"})
+        harness = harness.restarted()
+        self.assertEqual(harness.contents(INDEX), {0: b"immutable now"})
