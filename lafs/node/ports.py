@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Awaitable, Sequence
+from random import randrange
 from typing import Any
 
 from lafs.errors import ConfigurationError, NodeError
@@ -15,15 +16,24 @@ from lafs.errors import ConfigurationError, NodeError
 LOOPBACK = "127.0.0.1"
 _LOOPBACK_6 = r"\:\:1"
 
+_KEPT_PORTS = (10_000, 32_768)
+"""Above those of well-known services, below those of outgoing connections."""
+
 _GET_INTERFACE_ADDRESS = 0x8915
 """SIOCGIFADDR of Linux."""
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on now, chosen by the system."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port nobody listens on now, to be kept for ever.
+
+    Not one the system would choose: those it also gives to outgoing connections, and one of them may be in the way at
+    the next start.
+    """
+    for _ in range(100):
+        port = randrange(*_KEPT_PORTS)
+        if is_free(port, ""):
+            return port
+    raise NodeError("no free TCP port could be found")
 
 
 def is_free(port: int, interface: str = LOOPBACK) -> bool:
