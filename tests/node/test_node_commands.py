@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -182,6 +184,17 @@ class Refusing(CommandTestCase):
         self.create("create-client", "-i", FURLS[0])
         self.assertEqual(sorted(path.name for path in self.directory.iterdir()), ["lafs.cfg", "private"])
         self.assertFalse(creation.is_taken(self.base / "other"))
+
+
+class StartUpCost(CommandTestCase):
+    def test_making_a_node_does_not_import_one(self) -> None:
+        program = "import sys; from lafs.cli.main import main; main(sys.argv[1:], standalone_mode=False); print(*sys.modules)"
+        done = subprocess.run(
+            [sys.executable, "-c", program, "-q", "create-client", str(self.directory)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        self.assertIn("lafs.node.creation", done.stdout)
+        self.assertEqual({"twisted", "foolscap", "OpenSSL", "cryptography", "yaml"} & set(done.stdout.split()), set())
 
 
 class TakingOver(CommandTestCase):

@@ -145,6 +145,28 @@ class Ending(ProcessTestCase):
         self.start("client")
 
 
+class StaticServers(ProcessTestCase):
+    def test_a_server_that_is_written_down_needs_no_introducer(self) -> None:
+        LAFS.run("create-node", "--hostname=127.0.0.1", "--webport=none", self.base / "server")
+        server = self.start("server")
+        furl = (self.base / "server" / "private" / "storage.furl").read_text().strip()
+        server_id = (self.base / "server" / "node.pubkey").read_text().strip().removeprefix("pub-")
+        LAFS.run("create-client", f"--webport={free_port()}", "--shares-needed=1", "--shares-total=1", self.base / "client")
+        (self.base / "client" / "private" / "servers.yaml").write_text(
+            f"storage:\n  {server_id}:\n    ann: {{anonymous-storage-FURL: '{furl}', nickname: mine}}\n  v0-odd: {{ann: 3}}\n"
+        )
+        client = self.start("client")
+        self.assertIn("Warning: private/servers.yaml", client.log)
+        gateway = self.gateway("client")
+        wait_until(lambda: gateway.connected() == 1, "the client to find the server")
+        cap = gateway.put(CONTENTS)
+        server.kill()
+        server.start().wait_running()
+        wait_until(lambda: gateway.connected() == 1, "the client to find the server again")
+        self.assertEqual(gateway.get(cap), CONTENTS)
+        self.assertEqual((self.base / "server" / "private" / "storage.furl").read_text().strip(), furl)
+
+
 class Introducer(ProcessTestCase):
     def test_its_page_counts_who_found_it_and_its_furl_stays_secret(self) -> None:
         port = free_port()
