@@ -28,6 +28,9 @@ MOST_SEGMENTS: Final = 256
 SMALL_READ: Final = 16 * 1024
 """A range of so few bytes is one run, even if it lies across segments."""
 
+FEW_BYTES: Final = 256 * 1024
+"""A read of so few bytes is better served by shares that are known already than by those that need no decoding."""
+
 FIRST_WINDOW: Final = 8 * 1024 * 1024
 
 RUNS_BEFORE_FACTS: Final = 2
@@ -52,7 +55,7 @@ class FileRead:
         self._runs: deque[_Run] = deque()
         self._in_flight = 0
         self._window = ReadWindow(FIRST_WINDOW, self._now())
-        self._prefer_known = wanted.length <= FIRST_WINDOW
+        self._prefer_known = wanted.length <= FEW_BYTES
         self._may_search_again = file.search.begun
 
     async def into(self, sink: Sink) -> None:

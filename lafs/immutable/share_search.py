@@ -150,7 +150,7 @@ class ShareSearch:
             self._shares.update(server, readers)
         finally:
             self._done(server)
-        self._changed()
+            self._changed()
 
     def _done(self, server: GridServer) -> None:
         self._asking.pop(server, None)

@@ -118,17 +118,24 @@ class ScriptedServer:
     reports: list[tuple[int, str]] = field(factory=list)
     waiting: int = 0
     """Questions that are not answered yet and have not been given up."""
+    unanswered: list[Deferred[None]] = field(factory=list)
 
     async def list_shares(self, storage_index: StorageIndex) -> Mapping[int, ScriptedReader]:
         self.lists += 1
         await self.pause(self.hung, self.broken)
         return {number: ScriptedReader(self, number) for number in self.shares}
 
+    def cancel_all(self) -> None:
+        """Let go of hung questions as if they had been cancelled from inside."""
+        for each in self.unanswered:
+            each.cancel()
+
     async def pause(self, hung: bool, broken: bool, size: int = 0) -> None:
         self.waiting += 1
         try:
             if hung:
-                await Deferred()
+                self.unanswered.append(Deferred())
+                await self.unanswered[-1]
             delay = self.latency + size / self.bytes_per_second
             if delay:
                 await sleep(delay, self.clock)

@@ -244,6 +244,17 @@ class FailingServers(SynchronousTestCase):
         world.timed()
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
 
+    def test_a_question_that_is_cancelled_by_somebody_else_is_no_reason_to_wait(self) -> None:
+        world = DownloadWorld(TEN_KB, servers=4)
+        for server in world.servers[1:]:
+            server.shares.clear()
+        world.servers[0].hung = True
+        work = world.start(CollectingSink())
+        world.clock.advance(0.1)
+        world.servers[0].cancel_all()
+        self.assertRaises(NoShares, world.finish, work, 0.0)
+        world.assert_quiet()
+
     def test_a_message_names_some_servers_and_counts_the_rest(self) -> None:
         world = DownloadWorld(TEN_KB, servers=30)
         for server in world.servers:
