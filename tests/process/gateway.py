@@ -88,7 +88,7 @@ class Gateway:
             return 0
         if answer.status != 200:
             return 0
-        return sum(each["connection_status"].startswith("Connected") for each in json.loads(answer.body)["servers"])
+        return sum(each["connection_status"].lower().startswith("connected") for each in json.loads(answer.body)["servers"])
 
 
 def path_of(cap: str) -> str:
