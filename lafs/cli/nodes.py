@@ -144,6 +144,7 @@ def run(
     from lafs.node.process import run as run_process
 
     directory = _place(invocation, nodedir, basedir, invocation.directory())
+    click.echo(f"'lafs run' in '{directory}'")
     return run_process(
         directory,
         logfile=None if logfile is None or str(logfile) == "-" else logfile.absolute(),

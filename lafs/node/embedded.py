@@ -42,6 +42,7 @@ def up(
 
     Raises LafsError.
     """
+    directory = directory.absolute()
     if not is_taken(directory):
         _make(directory, storage, _usable_port(web_port or DEFAULT_PORT), random)
         say(f"Made a grid of {len(storage) or DEFAULT_FOLDERS} storage folders: '{directory}'")

@@ -46,7 +46,6 @@ def run(directory: Path, *, logfile: Path | None = None, ready: Ready = lambda _
     """
     directory = directory.absolute()
     tell = tell or _print
-    tell(f"'lafs run' in '{directory}'")
     configuration = read(directory)
     claim = ProcessFile(directory)
     stale = claim.claim()
