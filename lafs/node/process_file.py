@@ -65,6 +65,8 @@ class ProcessFile:
                 return pid
         finally:
             os.close(descriptor)
+        if pid == os.getpid():
+            return None  # of a process before us: in a container every one is process 1
         actual = start_time(pid)
         return pid if actual is not None and abs(actual - started) <= _START_TOLERANCE_SECONDS else None
 

@@ -65,6 +65,10 @@ class Stale(ProcessFileTestCase):
         self.path.write_text(f"1 {started - 3600}\n")
         self.assertIn("refers to 1 that isn't running", self.file.claim() or "")
 
+    def test_our_own_pid_in_an_old_file_is_no_obstacle(self) -> None:
+        self.path.write_text(f"{os.getpid()} {start_time(os.getpid())}\n")
+        self.assertIn("isn't running", self.file.claim() or "")
+
     def test_a_node_of_the_peer_that_runs_is_an_obstacle(self) -> None:
         self.path.write_text(f"1 {start_time(1)}\n")
         self.assertIn("already running as PID 1", str(self.assertRaises(NodeError, self.file.claim)))
