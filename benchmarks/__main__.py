@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import attrs
 import click
 
 from benchmarks import report
@@ -16,8 +17,12 @@ from benchmarks.floors import download_floor, upload_floor
 from benchmarks.race import ENCODING, LARGE, Size, race, runner
 from tests.process.harness import LAFS, peer
 
-FULL = [Size("10 kB", 10_000, rounds=15, together=20), Size("1 MB", 1_000_000, rounds=15, together=4), Size("100 MB", LARGE, rounds=7)]
-QUICK = [Size("10 kB", 10_000, rounds=5, together=20), Size("1 MB", 1_000_000, rounds=5, together=4), Size("100 MB", LARGE, rounds=3)]
+SIZES = [
+    Size("10 kB", 10_000, rounds=15, together=20),
+    Size("1 MB", 1_000_000, rounds=15, together=4),
+    Size("100 MB", LARGE, rounds=9),
+]
+QUICK = [attrs.evolve(size, rounds=-(-size.rounds // 3)) for size in SIZES]
 
 
 @click.command()
@@ -30,7 +35,7 @@ def main(quick: bool, json_file: Path | None, folder: Path | None) -> None:
     with ExitStack() as stack:
         _tell("starting ten servers and three gateways of each")
         ours, peers = (stack.enter_context(runner(program, folder)) for program in (LAFS, peer()))
-        race([ours, peers], QUICK if quick else FULL, _tell)
+        race([ours, peers], QUICK if quick else SIZES, _tell)
         _tell("measuring the floor")
         floor = {"put 100 MB": upload_floor(LARGE, ENCODING), "get 100 MB": download_floor(LARGE)}
         own = sum(node.cpu_seconds for each in (ours, peers) for node in each.grid.nodes) + sum(os.times()[:4])

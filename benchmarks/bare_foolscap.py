@@ -15,23 +15,29 @@ from typing import Any
 from foolscap.api import Referenceable, RemoteInterface, Tub
 from foolscap.schema import ByteStringConstraint
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from lafs.tasks import spawn
 
 PIECE = 1024 * 1024
+DATA = ByteStringConstraint(PIECE)
 CALLS_UNDER_WAY = 10
 """As many as there are servers in the race: a client that sends to all of them has so many calls under way."""
+
 
 # Foolscap reads the signatures of these methods, and finds the interface by its name.
 class RIBareStore(RemoteInterface):  # type: ignore[misc]
     __remote_name__ = "RIBareStore.benchmarks.lafs"
 
-    def write(offset=int, data=ByteStringConstraint(PIECE)):  # type: ignore[no-untyped-def]  # noqa: N805
+    def write(offset=int, data=DATA):  # type: ignore[no-untyped-def]  # noqa: N805
         return None
 
     def read(offset=int, length=int):  # type: ignore[no-untyped-def]  # noqa: N805
-        return ByteStringConstraint(PIECE)
+        return DATA
 
 
+@implementer(RIBareStore)
 class BareStore(Referenceable):  # type: ignore[misc]
     """Takes bytes and forgets them; gives bytes it always had."""
 
@@ -51,18 +57,15 @@ def serve(port: int) -> None:
     tub.listenOn(f"tcp:{port}:interface=127.0.0.1")
     tub.setLocation(f"tcp:127.0.0.1:{port}")
     tub.startService()
-    from zope.interface import implementer
-
-    print(tub.registerReference(implementer(RIBareStore)(BareStore)()), flush=True)
+    print(tub.registerReference(BareStore()), flush=True)
     reactor.run()  # type: ignore[attr-defined]
 
 
-@inlineCallbacks
-def move(direction: str, furl: str, size: int) -> Any:
+async def move(direction: str, furl: str, size: int) -> None:
     """Move `size` bytes and print what it cost this process."""
     tub = Tub()
     tub.startService()
-    store = yield tub.getReference(furl)
+    store = await tub.getReference(furl)
     data = bytes(PIECE)
     calls = -(-size // PIECE)
     started = time.process_time()
@@ -73,19 +76,19 @@ def move(direction: str, furl: str, size: int) -> Any:
         else:
             waiting.append(store.callRemote("read", number * PIECE, PIECE))
         if len(waiting) >= CALLS_UNDER_WAY:
-            yield waiting.pop(0)
+            await waiting.pop(0)
     for each in waiting:
-        yield each
+        await each
     print(time.process_time() - started, flush=True)
-    reactor.stop()  # type: ignore[attr-defined]
 
 
 def main() -> None:
     if sys.argv[1] == "serve":
         serve(int(sys.argv[2]))
         return
-    moving = move(sys.argv[1], sys.argv[2], int(sys.argv[3]))
-    moving.addErrback(lambda failure: (print(failure.getTraceback(), file=sys.stderr), reactor.stop()))  # type: ignore[attr-defined]
+    moving = spawn(move(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    moving.addErrback(lambda failure: print(failure.getTraceback(), file=sys.stderr))
+    moving.addBoth(lambda _: reactor.stop())  # type: ignore[attr-defined]
     reactor.run()  # type: ignore[attr-defined]
 
 

@@ -79,7 +79,10 @@ def _time(seconds: float) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) if not column else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    )
+    lines = ([_cell(text, widths[column], column) for column, text in enumerate(row)] for row in rows)
+    return "\n".join(map("  ".join, lines))
+
+
+def _cell(text: str, width: int, column: int) -> str:
+    """Names to the left, figures to the right."""
+    return text.rjust(width) if column else text.ljust(width)

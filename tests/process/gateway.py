@@ -80,15 +80,21 @@ class Gateway:
             raise ProcessFailed(f"check: {answer.status}: {answer.text[:2000]}")
         return json.loads(answer.body)
 
-    def connected(self) -> int:
-        """How many servers it is connected to; 0 as well while it does not answer yet."""
+    def servers(self) -> list[dict[str, Any]]:
+        """What it says of the servers it knows; nothing while it does not answer yet."""
         try:
             answer = self.ask("GET", "/?t=json")
-        except OSError:
-            return 0
-        if answer.status != 200:
-            return 0
-        return sum(each["connection_status"].lower().startswith("connected") for each in json.loads(answer.body)["servers"])
+        except (OSError, http.client.HTTPException):
+            return []
+        return list(json.loads(answer.body)["servers"]) if answer.status == 200 else []
+
+    def connected(self) -> int:
+        """How many servers it is connected to."""
+        return sum(server["connection_status"].startswith("Connected") for server in self.servers())
+
+    def server_ids(self) -> list[str]:
+        """Of the servers it knows."""
+        return [server["nodeid"] for server in self.servers()]
 
 
 def path_of(cap: str) -> str:

@@ -147,10 +147,8 @@ class Grid:
         return wait_until(lambda: furl.read_text().strip() if furl.exists() else "", "the introducer's FURL")
 
     def _server(self, number: int, program: Program) -> Node:
-        place = _listening(free_port())
-        return self._made(
-            f"server{number}", program, "create-node", f"--introducer={self._furl}", f"--nickname=s{number}", "--webport=none", *place
-        )
+        named = (f"--introducer={self._furl}", f"--nickname=s{number}")
+        return self._made(f"server{number}", program, "create-node", *named, "--webport=none", *_listening(free_port()))
 
     def _made_client(self, number: int, program: Program, options: Mapping[str, str]) -> Client:
         port, encoding = free_port(), self.encoding

@@ -122,13 +122,17 @@ class Node:
     def __init__(self, directory: Path, program: Program = LAFS, command: Sequence[str | Path] | None = None) -> None:
         self.directory = directory
         self.program = program
-        self._command = [*program.command, *map(str, command or ["run", "--allow-stdin-close", directory])]
+        self._arguments = list(map(str, command or ["run", "--allow-stdin-close", directory]))
         self._log_path = directory.parent / f"{directory.name}.log"
         self._log_start = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
         return f"<{self.program.name} node {self.directory.name}>"
+
+    def change_program(self, program: Program) -> None:
+        """From the next start on, another program runs the directory."""
+        self.program = program
 
     # --- its life ---
 
@@ -139,7 +143,12 @@ class Node:
         with self._log_path.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
+                [*self.program.command, *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=_environment(),
             )
         _alive.add(self)
         return self

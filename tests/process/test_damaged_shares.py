@@ -35,7 +35,7 @@ def tearDownModule() -> None:
 
 def fields(share: bytes) -> Mapping[str, tuple[int, int]]:
     """Every field of a share (version 1): name -> (offset, size). Spec: 02 §8."""
-    version, _, data_size, data, plaintext, ciphertext, blocks, chain, ueb = struct.unpack_from(">9I", share)
+    version, _, data_size, data, _, ciphertext, blocks, chain, ueb = struct.unpack_from(">9I", share)
     assert version == 1
     return {
         "version": (0, 4),
