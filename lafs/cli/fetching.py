@@ -54,6 +54,10 @@ def to_file(invocation: Invocation, gateway: Gateway, target: str, path: Path) -
     except OSError as error:  # a full disk
         advice = "; the same command will continue" if partial.leave() else ""
         raise OSError(error.errno, f"{error.strerror}{advice}", str(path)) from None
+    except KeyboardInterrupt:
+        if partial.leave():
+            invocation.say("stopped; the same command will continue")
+        raise
     except BaseException:
         partial.leave()
         raise

@@ -33,7 +33,7 @@ def locate(text: str) -> RemotePath:
 
 
 @click.command(short_help="Store a file on the grid and print its capability.")
-@click.argument("local_file", metavar="[FILE|-]", required=False, default="-")
+@click.argument("local_file", metavar="[FILE|-]", required=False, default="-", type=click.Path())
 @click.argument("remote", metavar="[CAP/PATH]", required=False)
 @click.option("-m", "--mutable", is_flag=True, help="Make a file that can be changed later.")
 @click.option(
@@ -109,7 +109,7 @@ def readinto(file: FileIO, buffer: memoryview) -> int:
 
 @click.command(short_help="Fetch a file from the grid.")
 @click.argument("remote", metavar="CAP[/PATH]")
-@click.argument("local_file", metavar="[FILE|-]", required=False, default="-")
+@click.argument("local_file", metavar="[FILE|-]", required=False, default="-", type=click.Path())
 @node_url_option
 @pass_invocation
 def get(invocation: Invocation, remote: str, local_file: str, node_url: str | None) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from lafs import __version__
-from lafs.cli.answer import Answer
+from lafs.cli.answer import Answer, CutOff
 from lafs.cli.invocation import Invocation
 from lafs.errors import ConfigurationError, LafsError
 
@@ -156,6 +156,8 @@ class Gateway:
         self._answered = True
         if not complete:  # nothing can follow half a body; the answer keeps the socket for itself
             self._connection, self._answered = None, False
+            if response.status < 300:
+                raise CutOff("the gateway answered before it had everything: what it stored is not what was sent")
         return Answer(method, response)
 
     def _connect(self, patience: float | None) -> HTTPConnection:

@@ -121,6 +121,14 @@ class PutFailures(PutCase):
         message = self.fails(str(path))
         self.assertTrue("413" in message or "closed without an answer" in message, message)
 
+    def test_success_before_everything_was_sent_is_no_success(self) -> None:
+        self.gateway.reads_uploads = False
+        path = self.folder / "sparse"
+        with path.open("wb") as file:
+            file.truncate(64 * 1024 * 1024)
+        message = self.fails(str(path))
+        self.assertTrue("before it had everything" in message or "closed without an answer" in message, message)
+
     def test_an_answer_that_is_no_cap_is_an_error(self) -> None:
         self.gateway.put_answer = Stored(b"<html>welcome to some other server</html>")
         self.assertIn("did not answer with a capability", self.fails(self.file(b"x")))
