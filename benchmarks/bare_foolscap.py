@@ -14,7 +14,7 @@ from typing import Any
 
 from foolscap.api import Referenceable, RemoteInterface, Tub
 from foolscap.schema import ByteStringConstraint
-from twisted.internet import reactor
+from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -22,12 +22,16 @@ from lafs.tasks import spawn
 
 PIECE = 1024 * 1024
 DATA = ByteStringConstraint(PIECE)
+
+# Its type depends on the system, and its module does not say so.
+reactor: Any = _reactor
+
 CALLS_UNDER_WAY = 10
 """As many as there are servers in the race: a client that sends to all of them has so many calls under way."""
 
 
 # Foolscap reads the signatures of these methods, and finds the interface by its name.
-class RIBareStore(RemoteInterface):  # type: ignore[misc]
+class RIBareStore(RemoteInterface):
     __remote_name__ = "RIBareStore.benchmarks.lafs"
 
     def write(offset=int, data=DATA):  # type: ignore[no-untyped-def]  # noqa: N805
@@ -38,7 +42,7 @@ class RIBareStore(RemoteInterface):  # type: ignore[misc]
 
 
 @implementer(RIBareStore)
-class BareStore(Referenceable):  # type: ignore[misc]
+class BareStore(Referenceable):
     """Takes bytes and forgets them; gives bytes it always had."""
 
     def __init__(self) -> None:
@@ -58,7 +62,7 @@ def serve(port: int) -> None:
     tub.setLocation(f"tcp:127.0.0.1:{port}")
     tub.startService()
     print(tub.registerReference(BareStore()), flush=True)
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()
 
 
 async def move(direction: str, furl: str, size: int) -> None:
@@ -88,8 +92,8 @@ def main() -> None:
         return
     moving = spawn(move(sys.argv[1], sys.argv[2], int(sys.argv[3])))
     moving.addErrback(lambda failure: print(failure.getTraceback(), file=sys.stderr))
-    moving.addBoth(lambda _: reactor.stop())  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    moving.addBoth(lambda _: reactor.stop())
+    reactor.run()
 
 
 if __name__ == "__main__":

@@ -123,4 +123,9 @@ def _ranges(runner: Runner, cap: str, content: bytes) -> None:
 
     runner.measure("4 KiB range, first", 2, 1, lambda gateway: read(gateway, len(content) // 2))
     places = [len(content) // (RANGES + 1) * number for number in range(1, RANGES + 1)]
-    runner.measure("4 KiB range, again", 2, RANGES, lambda gateway: [read(gateway, each) for each in places] and None)
+
+    def read_all(gateway: Gateway) -> None:
+        for each in places:
+            read(gateway, each)
+
+    runner.measure("4 KiB range, again", 2, RANGES, read_all)

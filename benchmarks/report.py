@@ -19,7 +19,8 @@ GOAL_OVER_FLOOR = 1.5
 
 def table(ours: Runner, peers: Runner) -> str:
     """Medians, ratios and processor seconds, one line for each kind of work."""
-    rows = [("", "lafs", "peer", "ratio", "goal", "lafs gateway", "peer gateway", "lafs servers", "peer servers")]
+    rows: list[Sequence[str]] = []
+    rows.append(("", "lafs", "peer", "ratio", "goal", "lafs gateway", "peer gateway", "lafs servers", "peer servers"))
     for work, samples in ours.samples.items():
         mine, theirs = _middle(samples), _middle(peers.samples[work])
         rows.append(
@@ -42,7 +43,9 @@ def memory(ours: Runner, peers: Runner) -> str:
 
 def floors(floor: Mapping[str, Floor], ours: Runner, peers: Runner) -> str:
     """How far the gateways are from what the work must cost."""
-    rows = [("floor of a gateway", "hashing", "cipher", "coding", "moving", "sum", "lafs", "peer", "lafs/floor", "peer/floor")]
+    rows: list[Sequence[str]] = [
+        ("floor of a gateway", "hashing", "cipher", "coding", "moving", "sum", "lafs", "peer", "lafs/floor", "peer/floor")
+    ]
     for work, each in floor.items():
         mine, theirs = _middle(ours.samples[work]).gateway, _middle(peers.samples[work]).gateway
         rows.append(

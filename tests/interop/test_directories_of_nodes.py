@@ -17,7 +17,7 @@ CONTENTS = [os.urandom(size) for size in (1000, 2_000_000)]
 
 class Directories(SynchronousTestCase):
     def test_a_server_and_a_client_of_the_peer_are_run_by_lafs_and_by_the_peer_again(self) -> None:
-        with Grid([peer()] * 2, encoding=Encoding(2, 2, 2), clients=[peer()], introducer=peer()) as grid:
+        with Grid([peer()], encoding=Encoding(2, 1, 3), clients=[peer()], introducer=peer()) as grid:
             configurations = [node.directory / "tahoe.cfg" for node in grid.nodes]
             before = [hashlib.sha256(path.read_bytes()).digest() for path in configurations]
             caps = [grid.clients[0].put(each) for each in CONTENTS]

@@ -89,8 +89,8 @@ class Gateway:
         return list(json.loads(answer.body)["servers"]) if answer.status == 200 else []
 
     def connected(self) -> int:
-        """How many servers it is connected to."""
-        return sum(server["connection_status"].startswith("Connected") for server in self.servers())
+        """How many servers it is connected to. The peer says "connected" of those it speaks HTTPS with."""
+        return sum(server["connection_status"].lower().startswith("connected") for server in self.servers())
 
     def server_ids(self) -> list[str]:
         """Of the servers it knows."""

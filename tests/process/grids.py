@@ -108,7 +108,7 @@ class Grid:
 
     def share_files(self, storage_index: str) -> Mapping[tuple[int, int], Path]:
         """Where the shares of a file are: (position of the server, share number) -> path."""
-        found = {}
+        found: dict[tuple[int, int], Path] = {}
         for position, server in enumerate(self.servers):
             folder = server.directory / "storage" / "shares" / storage_index[:2] / storage_index
             if folder.is_dir():
