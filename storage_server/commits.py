@@ -1,7 +1,7 @@
 """Commits to the journal, gathered into batches: whoever asks while one batch is being synced shares the next.
 
-The reactor's side of `journal.py`, used by the share store. Also decides when to checkpoint: when the journal has grown
-large, some time after the last one, and at the end.
+The reactor's side of `journal.py`, used by the share store. Also decides when to close a journal: when it has grown large,
+or some time after its first commit.
 """
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from lafs.errors import ServerError
-from lafs.tasks import Clock, Timer, spawn
+from lafs.tasks import Clock, Timer, forget, spawn
 from lafs.workers import Workers
 from storage_server.edits import Change
 from storage_server.failures import as_server_error, reason_for_log
@@ -32,9 +32,10 @@ class Commits:
         self._workers = workers
         self._clock = clock
         self._waiting: list[tuple[Sequence[Change], Deferred[None]]] = []
-        self._wanting_checkpoint: list[Deferred[None]] = []
         self._wanting_catch_up: list[tuple[str, Deferred[None]]] = []
+        self._wanting_checkpoint: list[Deferred[None]] = []
         self._running = False
+        self._closing: Deferred[None] | None = None
         self._timer: Timer | None = None
 
     async def commit(self, changes: Sequence[Change]) -> None:
@@ -61,7 +62,7 @@ class Commits:
             await self.checkpoint()
 
     async def checkpoint(self) -> None:
-        """Return when share files hold all that was committed, and there is nothing to recover. Raises ServerError."""
+        """Return when share files durably hold all that was committed, and no journal is left. Raises ServerError."""
         turn: Deferred[None] = Deferred(lambda _: None)
         self._wanting_checkpoint.append(turn)
         await self._await_turn(turn)
@@ -82,36 +83,66 @@ class Commits:
         await turn
 
     async def _work_off(self) -> None:
-        """The only place that calls into the journal, one call at a time."""
+        """The only place that calls into the journal, one call at a time; but for the closing of an old one, beside it."""
         while self._waiting or self._wanting_checkpoint or self._wanting_catch_up:
             stuck, self._wanting_catch_up = self._wanting_catch_up, []
             for bucket, turn in stuck:
                 _answer(turn, await self._attempt(self._journal.catch_up, bucket))
+            if self._wanting_checkpoint or not self._journal.believed:
+                await self._start_over()
             batch, self._waiting = self._waiting, []
             if batch:
                 await self._write(batch)
-            wanting, self._wanting_checkpoint = self._wanting_checkpoint, []
-            if wanting or self._journal.size > CHECKPOINT_SIZE:
-                failure = await self._attempt(self._journal.checkpoint)
-                for turn in wanting:
-                    _answer(turn, failure)
+            if self._journal.size > CHECKPOINT_SIZE:
+                self._close_journal()
         self._running = False
+
+    async def _start_over(self) -> None:
+        wanting, self._wanting_checkpoint = self._wanting_checkpoint, []
+        if self._closing is not None:
+            await self._closing
+        failure = await self._attempt(self._journal.start_over)
+        for turn in wanting:
+            _answer(turn, failure)
 
     async def _write(self, batch: Sequence[tuple[Sequence[Change], Deferred[None]]]) -> None:
         outcomes: Sequence[ServerError | None]
-        try:
-            outcomes = await self._workers.run(self._journal.write, [changes for changes, _ in batch])
-        except Exception as error:
-            log.error("The journal could not be written: {reason}", reason=reason_for_log(error))
-            outcomes = [as_server_error(error)] * len(batch)
+        if not self._journal.believed:
+            outcomes = [ServerError("the server's disk cannot be relied on")] * len(batch)
+        else:
+            outcomes = await self._write_all([changes for changes, _ in batch])
         if self._timer is None:
-            self._timer = self._clock.callLater(CHECKPOINT_SECONDS, self._checkpoint_now)
+            self._timer = self._clock.callLater(CHECKPOINT_SECONDS, self._close_journal_in_time)
         for (_, turn), outcome in zip(batch, outcomes, strict=True):
             _answer(turn, outcome)
 
-    def _checkpoint_now(self) -> None:
+    async def _write_all(self, commits: Sequence[Sequence[Change]]) -> Sequence[ServerError | None]:
+        try:
+            return await self._workers.run(self._journal.write, commits)
+        except Exception as error:
+            log.error("The journal could not be written: {reason}", reason=reason_for_log(error))
+            return [as_server_error(error)] * len(commits)
+
+    def _close_journal_in_time(self) -> None:
         self._timer = None
-        spawn(self.checkpoint()).addErrback(lambda _: None)
+        if self._running:
+            # In the midst of a batch: the journal is not ours to touch. It will not be worse for a few seconds more.
+            self._timer = self._clock.callLater(1, self._close_journal_in_time)
+        else:
+            self._close_journal()
+
+    def _close_journal(self) -> None:
+        """Begin to close the journal, unless the one before is not closed yet."""
+        if self._closing is None and self._journal.begin_closing():
+            self._closing = Deferred()
+            spawn(self._finish_closing(self._closing))
+
+    async def _finish_closing(self, closed: Deferred[None]) -> None:
+        failure = await self._attempt(self._journal.finish_closing)
+        self._closing = None
+        closed.callback(None)
+        if failure is not None:
+            forget(self.checkpoint())
 
     async def _attempt(self, work: Callable[..., None], *arguments: str) -> ServerError | None:
         try:

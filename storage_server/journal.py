@@ -1,17 +1,22 @@
-"""The journal: how files that are changed in place change wholly or not at all, whatever happens meanwhile.
+"""The journal: how changes to share files happen wholly or not at all, and are certain after one sync.
 
-Leases and mutable shares are changed in place, often several shares at once. The changes are first written to a journal
-file and synced (from then on they are certain), then carried out on the share files, which are synced later, at a
-checkpoint. After a crash everything in the journals is carried out again: edits are physical, so that ends in the same
-bytes however much of it was done before.
+Leases and mutable shares are changed in place, often several shares at once; small immutable shares are created in numbers.
+All such changes are first written to a journal file and synced (from then on they are certain), then carried out on the
+share files, which are synced later, at a checkpoint. After a crash everything in the journals is carried out again: edits
+are physical, so that ends in the same bytes however much of it was done before.
 
-Theory of operation. Journals are files `incoming/journal-N`, N ascending; one is open at a time. Each holds records, a
-record the changes of one commit with their length and checksum, so that a torn one at the end (never acknowledged) is
-seen to be torn. A checkpoint syncs every file that the open journal changed, removes it, and the next commit begins
-another. They live in `incoming/` because every program that serves a storage directory, this one or the peer, empties
-that when it starts: if another program served the directory since, no stale journal can undo what it wrote.
+Theory of operation. Journals are files `incoming/journal-N`. Commits go to the newest, the *open* one; each is a record
+with a length and a checksum, so that a torn one at the end (never acknowledged) is seen to be torn. At a checkpoint the
+open journal becomes the *closing* one and a new one is opened; every file that the closing one changed is synced, while
+commits go on, and it is removed. Journals vanish in the order in which they were begun, for carrying out an old one
+after a newer one is gone would undo changes. When a sync of a share file fails, the system may have dropped what was
+written and let the next sync succeed: nothing is believed then until all journals were carried out anew.
 
-Everything here is synchronous and runs in worker threads, one call at a time; `commits.py` sees to that.
+Journals live in `incoming/` because every program that serves a storage directory, this one or the peer, empties that
+when it starts: if another program served the directory since, no stale journal can undo what it wrote.
+
+Everything here is synchronous and runs in worker threads, one call at a time (`commits.py` sees to that), but for
+`finish_closing`, which runs beside the others.
 Spec: 05 §19 D6.
 """
 from __future__ import annotations
@@ -29,7 +34,7 @@ from lafs.errors import ServerError
 from lafs.interfaces import Bytes
 from storage_server.directories import Directories, Places, parent
 from storage_server.disk import Disk, DiskFile
-from storage_server.edits import Change, Removal, apply_removal, apply_steps, bucket_of, pack, unpack
+from storage_server.edits import Change, Edit, Removal, apply_removal, apply_steps, bucket_of, pack, unpack
 from storage_server.failures import as_server_error
 
 HEAD: Final = struct.Struct(">4sQ32s")
@@ -67,12 +72,10 @@ def read_records(file: DiskFile) -> list[list[Change]]:
 
 
 @define(eq=False)
-class OpenJournal:
-    """The journal file that commits go to.
+class JournalFile:
+    """One journal. `changed` are the paths of the shares whose changes it holds.
 
-    `changed` are the paths of the shares whose changes it holds. When its contents on disk are no longer known, after a
-    failed write or in the middle of its removal, it is not `trusted` and takes no more commits. Once a sync of a share
-    has failed its changes are to be `redone`: the system may have dropped them, and let the next sync succeed.
+    When its contents on disk are no longer known, after a failed write, it is not `trusted` and takes no more commits.
     """
 
     path: str
@@ -80,7 +83,6 @@ class OpenJournal:
     size: int = 0
     changed: set[str] = field(factory=set)
     trusted: bool = True
-    redone: bool = False
 
 
 class Journal:
@@ -90,18 +92,25 @@ class Journal:
         self._disk = disk
         self._places = places
         self._directories = directories
-        self._open: OpenJournal | None = None
+        self._open: JournalFile | None = None
+        self._closing: JournalFile | None = None
         self._number = 0
         self._undone: dict[str, list[Change]] = {}
+        self._suspect = False
 
     @property
     def size(self) -> int:
         """Bytes in the open journal."""
         return self._open.size if self._open else 0
 
+    @property
+    def believed(self) -> bool:
+        """Whether what the disk holds is known. If not, `start_over` must succeed before anything else is done."""
+        return not self._suspect and (self._open is None or self._open.trusted)
+
     def concerns(self, path: str) -> bool:
         """Whether a crash now would carry out changes to `path` again."""
-        return self._open is not None and path in self._open.changed
+        return any(journal is not None and path in journal.changed for journal in (self._closing, self._open))
 
     def is_stuck(self, bucket: str) -> bool:
         """Whether changes to `bucket` are certain but could not be carried out yet, because the disk failed."""
@@ -133,8 +142,6 @@ class Journal:
 
         Raises OSError when they could not be written down; then nothing was changed and nothing will be.
         """
-        if self._open is not None and not self._open.trusted:
-            self.checkpoint()
         journal = self._open or self._begin()
         written = b"".join(piece for changes in commits for piece in pack_record(changes))
         try:
@@ -154,26 +161,46 @@ class Journal:
             changes.pop(0)
         self._undone.pop(bucket, None)
 
-    def checkpoint(self) -> None:
-        """Sync all that was changed and begin anew. Raises OSError; then it may be tried again."""
-        journal = self._open
-        if journal is None:
-            return
+    def begin_closing(self) -> bool:
+        """Let the open journal be the closing one; whether there is one to be finished."""
+        if self._closing is None and self._open is not None and self.believed and not self._undone:
+            self._closing, self._open = self._open, None
+        return self._closing is not None and self.believed
+
+    def finish_closing(self) -> None:
+        """Sync all that the closing journal changed, and remove it. Raises OSError; then `start_over` is called for."""
+        if self._closing is not None:
+            self._sync_shares(self._closing.changed)
+            self._remove(self._closing)
+            self._closing = None
+
+    def start_over(self) -> None:
+        """Sync all that was ever committed, and remove all journals. Raises OSError; then it may be tried again.
+
+        Never while `finish_closing` runs.
+        """
+        journals = [journal for journal in (self._closing, self._open) if journal is not None]
         for bucket in list(self._undone):
             self.catch_up(bucket)
-        if journal.redone:
-            for change in (change for record in read_records(journal.file) for change in record):
-                self._carry_out(change)
-        journal.redone = True
-        self._sync_shares(journal.changed)
+        if self._suspect:
+            for record in (record for journal in journals for record in read_records(journal.file)):
+                for change in record:
+                    self._carry_out(change)
+        for journal in journals:
+            self._sync_shares(journal.changed)
+        self._suspect = False
+        for journal in journals:
+            self._remove(journal)
+        self._closing = self._open = None
+
+    def _remove(self, journal: JournalFile) -> None:
         journal.trusted = False
         with suppress(FileNotFoundError):  # The last attempt came this far.
             self._disk.remove(journal.path)
         self._disk.sync_directory(self._places.incoming)
         journal.file.close()
-        self._open = None
 
-    def _begin(self) -> OpenJournal:
+    def _begin(self) -> JournalFile:
         self._number += 1
         path = f"{self._places.incoming}/journal-{self._number}"
         file = self._disk.create(path)
@@ -182,10 +209,10 @@ class Journal:
         except OSError:
             file.close()
             raise
-        self._open = OpenJournal(path, file)
+        self._open = JournalFile(path, file)
         return self._open
 
-    def _take_back(self, journal: OpenJournal) -> None:
+    def _take_back(self, journal: JournalFile) -> None:
         """A record was refused: it must not come back after a crash, under changes that were planned without it."""
         try:
             journal.file.truncate(journal.size)
@@ -193,7 +220,7 @@ class Journal:
         except OSError:
             journal.trusted = False
 
-    def _carry_out_all(self, journal: OpenJournal, changes: Sequence[Change]) -> ServerError | None:
+    def _carry_out_all(self, journal: JournalFile, changes: Sequence[Change]) -> ServerError | None:
         for done, change in enumerate(changes):
             journal.changed.add(change.path)
             try:
@@ -212,18 +239,39 @@ class Journal:
         try:
             file = self._disk.open(path, writable=True)
         except FileNotFoundError:
-            if not change.create:
-                return  # Its share was removed since, or never acknowledged: a lease on nothing.
-            self._directories.make_bucket(bucket_of(change.path))
-            file = self._disk.create(path)
+            if change.create:
+                self._create(change)
+            # Otherwise its share was removed since, or never acknowledged: a lease on nothing.
+            return
         try:
             apply_steps(file, change.steps)
         finally:
             file.close()
 
+    def _create(self, change: Edit) -> None:
+        """Make the file beside, so that nobody sees it before it is whole."""
+        path = f"{self._places.incoming}/{change.path.replace('/', '.')}"
+        try:
+            file = self._disk.create(path)
+        except FileExistsError:  # Left by an attempt that failed.
+            self._disk.remove(path)
+            file = self._disk.create(path)
+        try:
+            apply_steps(file, change.steps)
+        finally:
+            file.close()
+        self._directories.rename_into_bucket(path, change.path)
+
     def _sync_shares(self, paths: Iterable[str]) -> None:
         if not paths:
             return
+        try:
+            self._sync_all(paths)
+        except OSError:
+            self._suspect = True
+            raise
+
+    def _sync_all(self, paths: Iterable[str]) -> None:
         # All the way up: the process that made these directories may have been killed before it synced them.
         ways: set[str] = {self._places.shares}
         for path in (self._places.under_shares(path) for path in sorted(paths)):

@@ -1,8 +1,8 @@
 """Immutable shares on their way in: from allocation to the moment they are visible, or forgotten.
 
-A small share stays in memory until it is closed and then costs one file write, one sync, one rename and a place in a batch
-of directory syncs. A large one goes to a file in `incoming/` as its writes come. Nothing can be seen of a share, and
-nothing of it survives a restart, before `close` has it all.
+A small share stays in memory until it is closed, and then is certain once the journal has it, by a sync that it shares
+with others. A large one goes to a file in `incoming/` as its writes come, which is synced and renamed at the end. Nothing
+can be seen of a share, and nothing of it survives a restart, before `close` has it all.
 Used by the share store, on the reactor thread; file work in `Workers`. Spec: 05 §4.2.
 """
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lafs.workers import Workers
 from storage_server.commits import Commits
 from storage_server.directories import Directories, Places, parent
 from storage_server.disk import Disk, DiskFile
+from storage_server.edits import Edit, Put
 from storage_server.failures import as_server_error, reason_for_log
 from storage_server.immutable_container import HEADER, frame
 from storage_server.intervals import Intervals
@@ -32,6 +33,8 @@ from storage_server.measurements import Measurements
 INACTIVITY_SECONDS: Final = 30 * 60
 FLUSH_SIZE: Final = 512 * 1024
 """A share with this many bytes in memory writes them to its file."""
+JOURNALED_SIZE: Final = 64 * 1024
+"""Shares up to this size are written twice, to be synced together; for larger ones that would cost more than it saves."""
 BUFFER_LIMIT: Final = 64 * 1024 * 1024
 """All shares together hold no more than this in memory: beyond it every write goes to its file at once."""
 MAXIMUM_UPLOADS: Final = 50_000
@@ -217,6 +220,24 @@ class Upload:
         if not self._written.covers(0, self.size):
             await self._forget()
             raise ServerError("a share was closed before all of it was written")
+        if self._in_file or self.size > JOURNALED_SIZE:
+            await self._close_file(path)
+        else:
+            await self._close_small(path)
+
+    async def _close_small(self, path: str) -> None:
+        """Through the journal: many shares, closed at about the same time, become certain by one sync."""
+        pieces = self._take_pending()
+        header, lease = frame(self.size, self._terms)
+        content = b"".join([header, *(pieces[offset] for offset in sorted(pieces)), lease])
+        try:
+            await self._services.commits.commit([Edit(path, [Put(0, content)], create=True)])
+        finally:
+            self._end()
+        self._services.measurements.count("bytes_added", len(content))
+
+    async def _close_file(self, path: str) -> None:
+        """The file is synced, gets its name, and that is synced."""
         try:
             await self._services.commits.settle(path)
         except ServerError:
@@ -228,9 +249,12 @@ class Upload:
         except Exception as error:
             raise self._logged(error) from None
         finally:
-            self._state = _State.CLOSED
-            self._uploads.end(self)
+            self._end()
         self._services.measurements.count("bytes_added", size)
+
+    def _end(self) -> None:
+        self._state = _State.CLOSED
+        self._uploads.end(self)
 
     async def _forget(self) -> None:
         self._state = _State.ABORTED

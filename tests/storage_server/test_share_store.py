@@ -14,6 +14,7 @@ from lafs.statistics import Counters
 from lafs.tasks import spawn
 from lafs.workers import InlineWorkers
 from storage_server.advisories import BURST, LARGEST_REASON
+from storage_server.commits import CHECKPOINT_SECONDS
 from storage_server.leases import DURATION_SECONDS
 from storage_server.mutable_container import MutableContainer
 from storage_server.share_store import ShareStore
@@ -125,6 +126,7 @@ class Uploads(StoreCase):
         result_of(writer.write(0, b"x"))
         result_of(writer.close())
         result_of(self.begin(harness, 1, 1).abort())
+        result_of(harness.store._commits.stop())
         self.assertEqual(harness.clock.getDelayedCalls(), [])
 
     def test_a_stop_aborts_what_is_unfinished_and_the_store_takes_no_more(self) -> None:
@@ -161,14 +163,16 @@ class Uploads(StoreCase):
         start = spawn(harness.store.start())
         workers.release()
         self.successResultOf(start)
-        allocation = spawn(harness.store.allocate_shares(INDEX, frozenset([0]), 0, secrets()))
+        allocation = spawn(harness.store.allocate_shares(INDEX, frozenset([0]), 100_000, secrets()))
         workers.release()
-        close = spawn(self.successResultOf(allocation).writers[0].close())
+        writer = self.successResultOf(allocation).writers[0]
+        self.successResultOf(spawn(writer.write(0, contents(100_000))))
+        close = spawn(writer.close())
         workers.gates.pop(0).callback(None)
         self.assertTrue(harness.share_path(INDEX, 0).exists())
         (syncing,) = workers.gates
         workers.gates.clear()
-        other = spawn(harness.store.allocate_shares(INDEX, frozenset([0]), 0, secrets(2)))
+        other = spawn(harness.store.allocate_shares(INDEX, frozenset([0]), 100_000, secrets(2)))
         workers.release()
         self.assertNoResult(other)
         syncing.callback(None)
@@ -488,6 +492,61 @@ class Journals(StoreCase):
         harness.clock.advance(60)
         self.assertEqual(list(incoming.iterdir()), [])
         self.assertEqual(harness.clock.getDelayedCalls(), [])
+
+    def test_shares_that_are_closed_together_are_certain_by_one_sync(self) -> None:
+        harness, workers = self.make(), SlowWorkers()
+        harness.store = ShareStore(
+            harness.root, disk=harness.disk, workers=workers, clock=harness.clock, node_id=NODE_ID, counters=Counters()
+        )
+        starting = spawn(harness.store.start())
+        workers.release()
+        self.successResultOf(starting)
+        indexes = [storage_index(number) for number in range(20)]
+        asking = [spawn(harness.store.allocate_shares(index, frozenset([0]), 3, secrets())) for index in indexes]
+        workers.release()
+        writers = [self.successResultOf(each).writers[0] for each in asking]
+        closing = []
+        for writer in writers:
+            spawn(writer.write(0, b"abc"))
+            closing.append(spawn(writer.close()))
+        for expected_jobs in (1, 1, 0):
+            self.assertEqual(len(workers.gates), expected_jobs)
+            if workers.gates:
+                workers.gates.pop(0).callback(None)
+        for each in closing:
+            self.successResultOf(each)
+
+    def test_commits_go_on_while_an_old_journal_is_closed(self) -> None:
+        harness, workers = self.make(), SlowWorkers()
+        harness.store = ShareStore(
+            harness.root, disk=harness.disk, workers=workers, clock=harness.clock, node_id=NODE_ID, counters=Counters()
+        )
+        store = harness.store
+        starting = spawn(store.start())
+        workers.release()
+        self.successResultOf(starting)
+
+        def write(data: bytes) -> Deferred[Any]:
+            return spawn(store.test_and_write_slot(INDEX, SLOT, {0: SlotWrite([], [(0, data)])}, []))
+
+        first = write(b"one")
+        workers.release()
+        self.successResultOf(first)
+        harness.clock.advance(CHECKPOINT_SECONDS)
+        (closing,) = workers.gates
+        workers.gates.clear()
+        second = write(b"two")
+        workers.release()
+        self.successResultOf(second)
+        stopping = spawn(store.stop())
+        workers.release()
+        self.assertNoResult(stopping)
+        closing.callback(None)
+        workers.release()
+        self.successResultOf(stopping)
+        incoming = harness.root / "shares" / "incoming"
+        self.assertEqual(list(incoming.iterdir()), [])
+        self.assertTrue(harness.share_path(INDEX, 0).read_bytes()[468:].startswith(b"two"))
 
     def test_a_share_may_be_uploaded_where_a_slot_was_deleted(self) -> None:
         harness = self.make()
