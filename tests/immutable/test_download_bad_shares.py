@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lafs.crypto.hashes import ueb_hash
 from lafs.errors import BadCiphertext, NoShares, NotEnoughShares
 from lafs.immutable import ueb
+from lafs.immutable.layout import VERSIONS
 from tests.immutable.fake_servers import CodedFile, DownloadWorld, coded, some_bytes
 
 SMALL = coded(some_bytes(400), needed=2, total=4, max_segment_size=128)
@@ -97,6 +98,18 @@ class DamagedShares(SynchronousTestCase):
                 self.assertEqual(world.read(), file.content)
                 self.assertLess(max(length for _, _, length in world.reads), 20_000)
                 self.assertLess(max(offset for _, offset, _ in world.reads), 2**62 + 10_000)
+
+    def test_a_chain_longer_than_the_tree_is_never_asked_for(self) -> None:
+        header = VERSIONS[1].header
+        numbers = list(header.unpack_from(SMALL.shares[0]))
+        for entries in (8, 1_000):
+            numbers[8] = numbers[7] + 34 * entries
+            forged = header.pack(*numbers)
+            world = damaged(SMALL, 0, lambda share, forged=forged: forged + share[36:])  # type: ignore[misc]
+            # The server hides where the share ends, so that nothing but the tree bounds the chain.
+            world.servers[0].lie = lambda offset, length, answer: answer.ljust(length, b"\0")
+            self.assertEqual(world.read(), SMALL.content)
+            self.assertEqual(len(world.servers[0].reads), 1)
 
     def test_a_forged_length_of_the_ueb_is_never_asked_for(self) -> None:
         where = SMALL.layout.offsets.ueb

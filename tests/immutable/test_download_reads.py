@@ -191,6 +191,17 @@ class SeveralReads(SynchronousTestCase):
         self.failureResultOf(slow, CancelledError)
         world.assert_quiet()
 
+    def test_the_search_goes_on_while_a_sink_is_slow(self) -> None:
+        world = DownloadWorld(SMALL, servers=5)
+        world.servers[4].latency = 2.0
+        sink = StuckSink()
+        work = world.start(sink)
+        world.clock.pump([0.1] * 10)
+        self.assertEqual(world.servers[4].waiting, 1)
+        sink.released.callback(None)
+        world.finish(work)
+        world.assert_quiet()
+
     def test_a_dishonest_file_fails_for_all_of_them(self) -> None:
         file = coded(some_bytes(10_000), spoil=lambda segment, ciphertext: bytes(len(ciphertext)))
         world = DownloadWorld(file)

@@ -173,6 +173,14 @@ class HungServers(SynchronousTestCase):
         read = sum(length for _, _, length in world.reads)
         self.assertLess(read, 1.2 * len(THREE_MB.content))
 
+    def test_a_very_slow_line_is_burdened_less_and_less_often(self) -> None:
+        file = coded(some_bytes(1_000_000), needed=1, total=10)
+        world = DownloadWorld(file)
+        for server in world.servers:
+            server.bytes_per_second = 100_000.0
+        world.timed()
+        self.assertLessEqual(len(world.reads), 3)
+
     def failure(self, world: DownloadWorld) -> tuple[Exception, float]:
         started = world.clock.seconds()
         error = self.assertRaises(NotEnoughShares, world.read)
