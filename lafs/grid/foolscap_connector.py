@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 
 from lafs.grid.connection import Connection
 from lafs.grid.foolscap_server import FoolscapServer
+from lafs.grid.foolscap_tuning import SwiftBroker
 from lafs.interfaces import StorageServer
 from lafs.protocol.storage_announcement import StorageAnnouncement
 from lafs.tasks import Clock
@@ -101,6 +102,7 @@ def set_options(tub: Any, timeouts: Timeouts) -> None:
     tub.setOption("disconnectTimeout", timeouts.disconnect)
     # Otherwise whoever calls something that fails is sent our stack.
     tub.unsafeTracebacks = False
+    tub.brokerClass = SwiftBroker
 
 
 def describe(remote: Any) -> str:
