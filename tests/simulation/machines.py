@@ -97,7 +97,7 @@ class Machine:
     # --- life and death ---------------------------------------------------------------------------------------
 
     async def boot(self) -> bool:
-        """Start the process on what the disk holds; whether it lived through its start."""
+        """Start the process on what the disk holds; whether it came up."""
         self.disk.boot()
         self.clock = TenantClock(self.time)
         disk = Mount(self.disk)
@@ -113,10 +113,8 @@ class Machine:
         )
         try:
             await store.start()
-        except (OSError, ServerError):
-            if self.disk.powered:
-                raise
-            return False
+        except ServerError:
+            return False  # The power was cut again, or the disk is full or fails.
         self.store = store
         return True
 

@@ -17,6 +17,9 @@ Weather = Literal["calm", "rough", "brutal"]
 
 Trouble = Literal["kill", "power", "power at a change", "cut", "hang", "mute", "fill", "client dies"]
 
+SourceKind = Literal["memory", "slow", "stream", "failing"]
+"""Memory: all there. Slow: comes bit by bit. Stream: so too, cannot be rewound, size unknown. Failing: a stream that breaks off."""
+
 DAY_SECONDS = 30.0
 """In so many seconds all begins that is going to happen."""
 
@@ -61,6 +64,7 @@ class Errand:
     offset: int = 0
     size: int | None = None
     sink_seconds: float = 0.0
+    source: SourceKind = "memory"
     cancel_after: float | None = None
 
 
@@ -144,7 +148,11 @@ def _errands(random: Random, contents: tuple[int, ...], rough: bool) -> tuple[Er
     for content, size in enumerate(contents):
         for _ in range(random.choice([1, 1, 1, 2, 3])):
             cancel = random.uniform(0, 2) if rough and random.random() < 0.15 else None
-            errands.append(Errand(random.uniform(0, DAY_SECONDS / 2), "upload", content, cancel_after=cancel))
+            sources: list[SourceKind] = ["memory", "memory", "slow", "stream", "failing" if rough else "memory"]
+            start = random.uniform(0, DAY_SECONDS / 2)
+            errands.append(
+                Errand(start, "upload", content, source=random.choice(sources), cancel_after=cancel)
+            )
         for _ in range(random.randint(0, 4)):
             offset, length = random.choice([(0, None), (random.randrange(size + 2), random.randrange(size + 2))])
             cancel = random.uniform(0, 2) if random.random() < 0.1 else None

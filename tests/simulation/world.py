@@ -25,11 +25,10 @@ from twisted.python.failure import Failure
 
 from lafs.capability import Cap
 from lafs.crypto.storage_index import StorageIndex
-from lafs.errors import LafsError, UnhappyUpload
+from lafs.errors import LafsError, SourceFailed, UnhappyUpload
 from lafs.filesystem import ClientSecrets, Filesystem
 from lafs.immutable.parameters import EncodingParameters
 from lafs.interfaces import GridServer, UploadResult
-from lafs.sources import BytesSource
 from lafs.statistics import Counters
 from lafs.tasks import gather, sleep, spawn
 from lafs.workers import InlineWorkers, Workers
@@ -39,6 +38,7 @@ from tests.simulation.liars import Liar
 from tests.simulation.machines import Machine, MachineGrid, TardyWorkers, identity_of
 from tests.simulation.network import Message, Network
 from tests.simulation.scenario import DAY_SECONDS, Errand, Scenario, ServerPlan, TroublePlan, draw
+from tests.simulation.sources import source_of
 from tests.simulation.virtual_time import TenantClock, VirtualTime, WaitsForEver
 
 CONVERGENCE = b"convergence secret"
@@ -186,11 +186,16 @@ class World:
     def _later(self, what: str, machine: Machine, do: Callable[[Machine], Awaitable[None]]) -> None:
         delay = self.random.choice([0.05, 0.5, 3.0, 20.0])
         self._note(f"{what} {machine.name} in {delay} s")
-        self.time.callLater(delay, lambda: spawn(do(machine)))
+        self.time.callLater(delay, lambda: spawn(do(machine)).addErrback(self.network.surprises.append))
 
     async def _restart(self, machine: Machine) -> None:
-        if machine.store is None and await machine.boot():
+        if machine.store is not None:
+            return
+        if await machine.boot():
             await machine.connect()
+        elif machine.disk.powered:
+            self._note(f"{machine.name} does not start")
+            self._later("restart", machine, self._restart)
 
     async def _reconnect(self, machine: Machine) -> None:
         await machine.connect()
@@ -247,7 +252,7 @@ class World:
                 running.work.cancel()
 
     async def _upload(self, errand: Errand, client: Client) -> UploadResult:
-        return await client.filesystem.upload(BytesSource(self.files[errand.content].content))
+        return await client.filesystem.upload(source_of(errand.source, self.files[errand.content].content, client.clock))
 
     async def _read(self, errand: Errand, client: Client) -> bytes:
         sink = Collector(client.clock, errand.sink_seconds)
@@ -314,6 +319,8 @@ class World:
             end = None if errand.size is None else errand.offset + errand.size
             if outcome != self.files[errand.content].content[errand.offset : end]:
                 raise Broken(f"{errand} returned wrong bytes")
+        elif isinstance(outcome, UploadResult) and errand.source == "failing":
+            raise Broken(f"{errand} succeeded although its source broke off")
         elif isinstance(outcome, UploadResult) and outcome.cap != self.files[errand.content].cap:
             raise Broken(f"{errand} returned the cap of something else")
 
@@ -321,8 +328,10 @@ class World:
         if running.cancelled and failure.check(CancelledError):
             return
         if failure.check(LafsError) is None:
-            raise Broken(f"{running.errand} failed with {failure.type.__name__}:\n{failure.getTraceback()}")
+            raise Broken(f"{running.errand} failed with {_name(failure)}:\n{failure.getTraceback()}")
         message = str(failure.value)
+        if failure.check(SourceFailed) and running.errand.source != "failing":
+            raise Broken(f"the source of {running.errand} was blamed without reason: {message}")
         if failure.check(UnhappyUpload) and not any(machine.name in message for machine in self.machines):
             raise Broken(f"an unhappy upload names no server: {message}")
         if self.scenario.weather == "calm" and not self._may_fail_in_calm(running):
@@ -390,10 +399,10 @@ class World:
             if stored != file.shares[number]:
                 raise Broken(f"{machine.identity.nickname} spoiled share {number} of content {content}")
 
-    async def _share(self, machine: Machine, file: Original, number: int) -> bytes:
+    async def _share(self, machine: Machine, file: Original, number: int) -> bytes | None:
         assert machine.store is not None
         readers = await machine.store.list_shares(file.cap.storage_index)  # type: ignore[arg-type]
-        return await readers[number].read(0, 2**40)
+        return await readers[number].read(0, 2**40) if number in readers else None
 
     def _judge_reading(self) -> None:
         acknowledged = self._acknowledged()
@@ -427,7 +436,7 @@ class World:
 
 def _name(outcome: object) -> str:
     if isinstance(outcome, Failure):
-        return str(outcome.type.__name__)
+        return type(outcome.value).__name__
     return outcome if isinstance(outcome, str) else "pending" if outcome is None else "done"
 
 
