@@ -30,7 +30,8 @@ def to_stream(invocation: Invocation, gateway: Gateway, target: str, stream: IO[
             piece = piece[stream.write(piece) :]
 
     answer = expect_file(gateway.get(target))
-    with progress_for(invocation, answer.length) as progress:
+    # A terminal that shows the file has no room for a line about it.
+    with Progress(answer.length, stream=None) if stream.isatty() else progress_for(invocation, answer.length) as progress:
         copy(answer, write, progress)
     stream.flush()
 

@@ -111,16 +111,15 @@ class PartialFile:
         self.size = keep
 
     def _open(self, ours: bool) -> int:
+        """The part, made if it is not there, and locked. An empty file is anybody's: a crash may leave one."""
         part = self._places.part
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        try:
-            descriptor = os.open(part, flags if ours else flags | os.O_EXCL, 0o666)
-        except FileExistsError:
-            raise InTheWay(f"{part} is in the way, and was not made by lafs: move it, or choose another name") from None
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
         try:
             facts = os.fstat(descriptor)
             if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_nlink != 1:
                 raise InTheWay(f"{part} is in the way: move it, or choose another name")
+            if facts.st_size and not ours:
+                raise InTheWay(f"{part} is in the way, and was not made by lafs: move it, or choose another name")
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.path.samestat(facts, os.lstat(part)):
                 raise BlockingIOError

@@ -233,6 +233,10 @@ class Neighbours(GetCase):
         self.refused()
         self.assertEqual(self.part.read_bytes(), b"of a browser")
 
+    def test_an_empty_part_is_what_a_crash_left(self) -> None:
+        self.part.touch()
+        self.completed(self.get(str(self.path)))
+
     def test_a_planted_link_is_not_followed(self) -> None:
         self.break_off()
         victim = self.path.with_name("victim")
