@@ -257,10 +257,16 @@ class Journal:
             self._disk.remove(path)
             file = self._disk.create(path)
         try:
-            apply_steps(file, change.steps)
-        finally:
-            file.close()
-        self._directories.rename_into_bucket(path, change.path)
+            try:
+                apply_steps(file, change.steps)
+            finally:
+                file.close()
+            self._directories.rename_into_bucket(path, change.path)
+        except OSError:
+            # On a full disk, what was written so far would be in the way of everything else.
+            with suppress(OSError):
+                self._disk.remove(path)
+            raise
 
     def _sync_shares(self, paths: Iterable[str]) -> None:
         if not paths:
