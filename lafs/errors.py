@@ -107,6 +107,10 @@ class UnrecoverableFile(LafsError):
     """No version of a mutable file (or directory) can be put together from the shares that were found."""
 
 
+class RolledBack(UnrecoverableFile):
+    """Only older versions of a mutable file are found than were seen before in this process."""
+
+
 class UncoordinatedWrite(LafsError):
     """Someone else wrote the same mutable file at the same time, again and again; our change is not in it."""
 
@@ -131,8 +135,25 @@ class ChildExists(LafsError):
     """A child of that name is there, and was not to be replaced."""
 
 
+class ChildOfWrongKind(LafsError):
+    """A child that is a directory where a file was to be removed, or a file where a directory was."""
+
+
 class NotADirectory(LafsError):
-    """A path goes on below something that has no children."""
+    """A path goes on below something that has no children. `name` is the component that was looked for there.
+
+    `unknown` says that it is no file either, but something of which this version knows nothing.
+    """
+
+    def __init__(self, name: str, unknown: bool = False) -> None:
+        message = "What should hold {!r} is of a kind that is not known" if unknown else "Files have no children named {!r}"
+        super().__init__(message.format(name))
+        self.name = name
+        self.unknown = unknown
+
+
+class CircularMove(LafsError):
+    """A directory was to be moved into itself or below itself, where nobody would find it again."""
 
 
 class BadChild(LafsError):

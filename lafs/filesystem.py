@@ -7,8 +7,17 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from lafs.capability import Cap, ImmutableReadCap, LiteralCap
+from lafs.capability import (
+    Cap,
+    ImmutableReadCap,
+    LiteralCap,
+    MutableFormat,
+    MutableReadCap,
+    MutableVerifyCap,
+    MutableWriteCap,
+)
 from lafs.crypto.derivations import lease_secrets
+from lafs.crypto.rsa import PrivateKey
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import BadCapability, SourceFailed
 from lafs.immutable.downloader import Downloader
@@ -17,6 +26,10 @@ from lafs.immutable.literal import LITERAL_LIMIT, LiteralFile
 from lafs.immutable.parameters import EncodingParameters
 from lafs.immutable.uploader import Uploader
 from lafs.interfaces import FileNode, Grid, GridServer, LeaseSecrets, Source, UploadResult
+from lafs.mutable.files import FirstContents, MutableFiles
+from lafs.mutable.node import MutableFile
+from lafs.mutable.share_layout import MOST_SHARES
+from lafs.mutable.tools import Coding
 from lafs.statistics import Counters
 from lafs.tasks import Clock
 from lafs.workers import Workers
@@ -43,12 +56,18 @@ class Filesystem:
         counters: Counters,
         spool: Path | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
+        generate_key: Callable[[], PrivateKey] = PrivateKey.generate,
     ) -> None:
         self.encoding = encoding
         self.counters = counters
         self._secrets = secrets
         self._uploader = Uploader(grid, workers, clock, self._secrets_for)
         self._downloader = Downloader(grid, workers, clock, counters)
+        total = min(encoding.total, MOST_SHARES)  # of 256 there is no mutable file
+        coding = Coding(min(encoding.needed, total), encoding.happy, total)
+        self._mutable = MutableFiles(
+            grid, workers, clock, coding, self._secrets_for, counters, random_bytes, generate_key
+        )
         self._keys: KeyMaker
         if secrets.convergence is None:
             self._keys = RandomKeys(random_bytes, workers, spool)
@@ -83,6 +102,22 @@ class Filesystem:
             cap.check_ranges()
             return self._downloader.open(cap)
         raise BadCapability("this is not a cap that reads an immutable file")
+
+    def open_mutable(self, cap: Cap) -> MutableFile:
+        """The mutable file that `cap` reads, writes or verifies. Raises BadCapability for any other cap."""
+        if isinstance(cap, MutableWriteCap | MutableReadCap | MutableVerifyCap):
+            return self._mutable.open(cap)
+        raise BadCapability("this is not the cap of a mutable file")
+
+    async def create_mutable(
+        self, contents: FirstContents = b"", format: MutableFormat = "SDMF", private_key: PrivateKey | None = None
+    ) -> MutableFile:
+        """Make a new mutable file, under a fresh key or the one given. See `MutableFiles.create`."""
+        return await self._mutable.create(contents, format, private_key)
+
+    def prepare_keys(self) -> None:
+        """Have keys for new mutable files made in the background, so that the first need not wait for one."""
+        self._mutable.prepare()
 
     async def _literal(self, source: Source, size: int) -> UploadResult:
         contents = await source.read(size) if size else b""

@@ -10,11 +10,11 @@ from attrs import field, frozen
 
 from lafs.crypto.aes import ctr
 from lafs.crypto.derivations import data_key
-from lafs.crypto.hashes import block_hash, salted_block_hash
+from lafs.crypto.hashes import salted_block_hash
 from lafs.crypto.merkle import MerkleTree
 from lafs.erasure import Coder
 from lafs.interfaces import Bytes
-from lafs.mutable.geometry import Geometry
+from lafs.mutable.geometry import Format
 from lafs.mutable.share_layout import Prefix, Sections, pack_chain
 
 
@@ -36,16 +36,23 @@ class CodedSegment:
     block_hashes: Sequence[bytes] = field(repr=False)
 
 
-def code_segment(coder: Coder, geometry: Geometry, number: int, plaintext: Bytes, salt: bytes, read_key: bytes) -> CodedSegment:
-    """Encrypt and code segment `number`; padding goes behind the ciphertext, never behind the plaintext. Spec: 03 §2.3."""
+def code_segment(coder: Coder, format: Format, plaintext: Bytes, salt: bytes, read_key: bytes) -> CodedSegment:
+    """Encrypt and code one segment; padding goes behind the ciphertext, never behind the plaintext. Spec: 03 §2.3."""
     ciphertext = ctr(data_key(salt, read_key), plaintext)
-    padding = geometry.block_size_of(number) * geometry.needed - len(plaintext)
+    padding = -len(plaintext) % coder.needed
     blocks = coder.encode(ciphertext + bytes(padding) if padding else ciphertext)
-    if geometry.format == "MDMF":
-        hashes = [salted_block_hash(salt, block) for block in blocks]
-    else:
-        hashes = [block_hash(block) for block in blocks]
-    return CodedSegment(salt, blocks, hashes)
+    salted = salt if format == "MDMF" else b""
+    return CodedSegment(salt, blocks, [salted_block_hash(salted, block) for block in blocks])
+
+
+def code_segments(
+    coder: Coder, format: Format, plaintexts: Sequence[Bytes], salts: Sequence[bytes], read_key: bytes
+) -> list[CodedSegment]:
+    """`code_segment` of several, with a fresh salt for each."""
+    return [
+        code_segment(coder, format, plaintext, salt, read_key)
+        for plaintext, salt in zip(plaintexts, salts, strict=True)
+    ]
 
 
 @frozen
@@ -94,16 +101,32 @@ class SignedVersion:
             (sections.private_key.start, self.keys.encrypted_private_key),
         ]
 
-    def block(self, segment: int, coded: CodedSegment, share_number: int) -> tuple[int, bytes]:
-        """(offset, bytes) of one block in one share, with its salt where the format keeps it."""
-        salt = coded.salt if self.prefix.format == "MDMF" else b""
-        offset = self.sections.data.start + self.prefix.geometry.block_offset(segment)
-        return offset, b"".join((salt, coded.blocks[share_number]))
+    def head(self, share_number: int) -> bytes:
+        """Everything of one share in front of its blocks: what of that belongs to nothing is zeros."""
+        sections = self.sections
+        head = bytearray(sections.data.start)
+        for offset, part in self.parts(share_number):
+            if offset < sections.data.start:
+                head[offset : offset + len(part)] = part
+        return bytes(head)
 
-    def share(self, share_number: int, coded: Sequence[CodedSegment]) -> bytes:
-        """One whole share."""
-        whole = bytearray(self.sections.end)
-        blocks = [self.block(number, segment, share_number) for number, segment in enumerate(coded)]
-        for offset, part in [*self.parts(share_number), *blocks]:
-            whole[offset : offset + len(part)] = part
-        return bytes(whole)
+    def tail(self, share_number: int) -> bytes:
+        """Everything of one share behind its blocks."""
+        if self.prefix.format == "SDMF":
+            return self.keys.encrypted_private_key
+        return self.trees.blocks[share_number].pack()
+
+    def share(self, share_number: int, coded: Sequence[CodedSegment]) -> list[tuple[int, Bytes]]:
+        """(offset, bytes) of the pieces of one whole share. Nothing large is copied for SDMF, where it is one block."""
+        blocks = blocks_of(share_number, coded, self.prefix.format)
+        data = self.sections.data
+        if self.prefix.format == "SDMF" and len(blocks) == 1:
+            return [(0, self.head(share_number)), (data.start, blocks[0]), (data.end, self.tail(share_number))]
+        return [(0, b"".join([self.head(share_number), *blocks, self.tail(share_number)]))]
+
+
+def blocks_of(share_number: int, coded: Sequence[CodedSegment], format: Format) -> list[Bytes]:
+    """The blocks of one share, in order, each behind its salt where the format keeps it there."""
+    if format == "SDMF":
+        return [segment.blocks[share_number] for segment in coded]
+    return [piece for segment in coded for piece in (segment.salt, segment.blocks[share_number])]

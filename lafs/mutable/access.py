@@ -1,0 +1,220 @@
+"""The newest version of a mutable file: found, put together, and told from an older one that is passed off as it.
+
+What nodes do to read, and the first half of what they do to write. Spec: 03 §8, §11.3.
+"""
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from attrs import field, frozen
+from twisted.python.failure import Failure
+
+from lafs.errors import CorruptShare, NotEnoughShares, RolledBack, UnrecoverableFile
+from lafs.interfaces import ByteRange, Bytes, Sink
+from lafs.mutable.retrieval import Retrieval
+from lafs.mutable.share_layout import Prefix
+from lafs.mutable.share_map import FoundShare, ShareMap, Version
+from lafs.mutable.share_reading import read_sections
+from lafs.mutable.slot import SigningKey, Slot
+from lafs.mutable.survey import OF_EVERYONE, Survey, Thoroughness, note_failure
+from lafs.mutable.tools import Tools
+
+TRIES: Final = 3
+"""Times that a version is looked for which could not be put together."""
+
+
+@frozen(eq=False)
+class Newest:
+    """The newest version, and the survey that found it."""
+
+    shares: ShareMap
+    version: Version
+
+
+class SlotAccess:
+    """Reads one slot. `read_key` is None for one who may only verify."""
+
+    def __init__(self, tools: Tools, slot: Slot, read_key: bytes | None) -> None:
+        self._tools = tools
+        self._slot = slot
+        self._read_key = read_key
+
+    # --- versions -------------------------------------------------------------------------------------------------
+
+    async def survey(self, thoroughness: Thoroughness, long_starts: bool = True) -> ShareMap:
+        """Ask the servers. Never raises but when cancelled."""
+        slot = self._slot
+        survey = Survey(
+            self._tools, slot.storage_index, slot.examiner, thoroughness, slot.holders, long_starts
+        )
+        shares = await survey.run()
+        slot.holders = tuple(shares.holders())
+        return shares
+
+    async def newest(
+        self, thoroughness: Thoroughness, long_starts: bool = True, avoid: Collection[Prefix] = ()
+    ) -> Newest:
+        """The newest version that can be recovered. Raises UnrecoverableFile; RolledBack if there once was a newer one.
+
+        `avoid` are versions that lose against others of the same number.
+        """
+        newest = await self.any_version(thoroughness, avoid, long_starts)
+        if newest.version.prefix.sequence_number < self._slot.highest:
+            raise RolledBack(
+                "The servers show only an older version of this file than was seen before: those that have the newer one are "
+                "not connected, or somebody has put back old shares. Writing new contents is still possible."
+            )
+        self._slot.saw(newest.version.prefix.sequence_number)
+        return newest
+
+    async def any_version(
+        self, thoroughness: Thoroughness, avoid: Collection[Prefix] = (), long_starts: bool = True
+    ) -> Newest:
+        """The newest version there is, be it older than one that was seen before: for those who do not want its contents."""
+        shares = await self.survey(thoroughness, long_starts)
+        version = choose(shares, avoid)
+        behind = version is None or version.prefix.sequence_number < self._slot.highest
+        if behind and not thoroughness.everyone:
+            shares = await self.survey(OF_EVERYONE, long_starts)
+            version = choose(shares, avoid)
+        if version is None:
+            raise unrecoverable(shares)
+        return Newest(shares, version)
+
+    # --- contents -------------------------------------------------------------------------------------------------
+
+    def retrieval(self, newest: Newest) -> Retrieval:
+        """To read that version."""
+        assert self._read_key is not None
+        return Retrieval(self._tools, self._slot.storage_index, newest.shares, newest.version, self._read_key)
+
+    async def contents(self, newest: Newest, avoid: Collection[Prefix] = ()) -> tuple[bytes, Newest]:
+        """All of `newest`; of what is the newest in fact, if that cannot be read. Raises UnrecoverableFile."""
+        collector = Collector()
+        newest = await self.deliver(collector, newest, 0, None, avoid)
+        contents = collector.contents
+        self._slot.keep(newest.version.prefix, contents)
+        return contents, newest
+
+    async def deliver(
+        self,
+        sink: Sink,
+        newest: Newest,
+        offset: int,
+        size: int | None,
+        avoid: Collection[Prefix] = (),
+    ) -> Newest:
+        """Write bytes [offset, offset + size) of `newest` to `sink`, and return what was read. Raises UnrecoverableFile.
+
+        A version that turns out to be damaged is looked for again, at all servers; never is an older one read in its place.
+        """
+        progress = _Progress(sink)
+        failed: Version | None = None
+        for attempt in range(TRIES):
+            if attempt:
+                newest = await self.newest(OF_EVERYONE, avoid=avoid)
+            version = newest.version
+            if failed is not None and version.rank < failed.rank and failed.prefix not in avoid:
+                break
+            if failed is not None and progress.written and version.prefix != failed.prefix:
+                raise UnrecoverableFile("The file was overwritten while it was read. Read it again.")
+            start = offset + progress.written
+            end = version.prefix.size if size is None else min(offset + size, version.prefix.size)
+            known = self._slot.contents_of(version.prefix)
+            try:
+                if known is not None:
+                    if start < end:
+                        await progress.write(known[start:end])
+                else:
+                    await self.retrieval(newest).deliver(progress, ByteRange(start, max(end - start, 0)))
+            except NotEnoughShares as problem:
+                failed, reason = version, str(problem)
+            else:
+                self._count(progress.written)
+                return newest
+        raise UnrecoverableFile(reason)
+
+    def _count(self, size: int) -> None:
+        self._tools.counters.count("mutable.files_retrieved")
+        self._tools.counters.count("mutable.bytes_retrieved", size)
+
+    # --- the right to write ---------------------------------------------------------------------------------------
+
+    async def signing_key(self, newest: Newest, write_key: bytes) -> SigningKey:
+        """The private key, from any share that has it whole. Raises UnrecoverableFile."""
+        known = self._slot.signing_key
+        if known is not None and known.write_key == write_key:
+            return known
+        public_key = self._slot.examiner.public_key
+        assert public_key is not None, "no version is believed before the public key is known"
+        copies = sorted(newest.shares.found.values(), key=lambda share: not share.at_hand(share.sections.private_key))
+        for share in copies:
+            try:
+                (encrypted,) = await self._private_key_in(share)
+                key = SigningKey.decrypted(encrypted, write_key, public_key.der)
+            except (ValueError, CorruptShare):
+                continue
+            except Exception:
+                note_failure(Failure(), share.place.server)  # type: ignore[no-untyped-call]
+                continue
+            self._slot.signing_key = key
+            return key
+        raise UnrecoverableFile(
+            "No share holds the private key of this mutable file undamaged: it can be read, but no longer be written."
+        )
+
+    async def _private_key_in(self, share: FoundShare) -> Sequence[bytes]:
+        section = share.sections.private_key
+        if share.at_hand(section):
+            return [section.of(share.start)]
+        return await read_sections(self._tools, self._slot.storage_index, share, share.prefix.pack(), [section])
+
+
+def choose(shares: ShareMap, avoid: Collection[Prefix] = ()) -> Version | None:
+    """The best version. Of several with its number, rather one that is not in `avoid`."""
+    recoverable = shares.recoverable()
+    rivals = [each for each in recoverable if each.prefix.sequence_number == recoverable[0].prefix.sequence_number]
+    return next((each for each in rivals if each.prefix not in avoid), rivals[0] if rivals else None)
+
+
+def unrecoverable(shares: ShareMap) -> UnrecoverableFile:
+    """The error for a file of which no version can be put together."""
+    versions = shares.versions()
+    asked = len(shares.silent) + len(shares.empty) + len(shares.holders())
+    if not asked:
+        return UnrecoverableFile("No storage server is connected. Check the network and the introducer, then try again.")
+    found = "; ".join(
+        f"{len(each.shares)} of version {each.prefix.sequence_number}, which needs {each.prefix.needed}" for each in versions[:5]
+    )
+    return UnrecoverableFile(
+        f"No version of this mutable file can be recovered. Asked {asked} server(s), of which {len(shares.silent)} did not answer; "
+        f"shares found: {found or 'none'}; damaged: {len(shares.bad)}."
+    )
+
+
+class _Progress:
+    """A sink that counts."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.written = 0
+
+    async def write(self, data: Bytes) -> None:
+        self.written += len(data)
+        await self._sink.write(data)
+
+
+@frozen
+class Collector:
+    """A sink in memory."""
+
+    _pieces: list[Bytes] = field(factory=list)
+
+    async def write(self, data: Bytes) -> None:
+        self._pieces.append(data)
+
+    @property
+    def contents(self) -> bytes:
+        pieces = self._pieces
+        return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)

@@ -1,0 +1,236 @@
+"""Changing a mutable file: overwrite, modify, update; each again on top of whatever somebody else has written first.
+
+Runs in the lane of the slot. An attempt that was overtaken may have left shares of its version behind; when two versions with one
+number are found afterwards, the other is taken as the base, for it may be one whose writer was told "done". Spec: 03 §9, §10.
+"""
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final
+
+from lafs.errors import NotWriteable, UncoordinatedWrite
+from lafs.interfaces import Change, MutableVersion, Source
+from lafs.mutable.access import Newest, SlotAccess
+from lafs.mutable.coding import CodedContents, ContentsCoder, read_exactly
+from lafs.mutable.encoding import CodedSegment, Keys, SignedVersion
+from lafs.mutable.geometry import Format
+from lafs.mutable.goal import Goal, ShareBody
+from lafs.mutable.publication import Publication
+from lafs.mutable.share_layout import Prefix
+from lafs.mutable.share_map import ShareMap
+from lafs.mutable.slot import SigningKey, Slot
+from lafs.mutable.survey import TO_WRITE
+from lafs.mutable.tools import Tools
+from lafs.mutable.update import patch_in_place
+from lafs.sources import BytesSource
+from lafs.tasks import sleep, spawn
+
+TRIES: Final = 16
+FIRST_BACKOFF: Final = 0.25
+LONGEST_BACKOFF: Final = 15.0
+"""Seconds; each pause is twice the one before, and somewhere between half of that and all of it."""
+
+LAST_SEQUENCE_NUMBER: Final = 2**64 - 1
+
+
+class Overtaken(Exception):
+    """An attempt came too late; `attempt` is the version of which some shares may have been written."""
+
+    def __init__(self, attempt: Prefix) -> None:
+        super().__init__()
+        self.attempt = attempt
+
+
+class SlotWriter:
+    """Writes one slot, for one who has its write key."""
+
+    def __init__(self, tools: Tools, slot: Slot, access: SlotAccess, write_key: bytes, read_key: bytes) -> None:
+        self._tools = tools
+        self._slot = slot
+        self._access = access
+        self._write_key = write_key
+        self._read_key = read_key
+
+    # --- what nodes do --------------------------------------------------------------------------------------------
+
+    async def create(self, contents: Source, format: Format, key: SigningKey) -> MutableVersion:
+        """Write the first version. Raises UncoordinatedWrite if there is one already, UnhappyUpload, SourceFailed."""
+        self._slot.signing_key = key
+        coding = self._tools.coding
+        coded = await self._coder(format, coding.needed, coding.total).code(contents)
+        try:
+            return await self._publish(coded, 1, ShareMap(), key)
+        except Overtaken:
+            raise UncoordinatedWrite("There is a mutable file with this key already, or somebody is making one.") from None
+
+    async def overwrite(self, contents: Source) -> MutableVersion:
+        """Replace whatever is there."""
+        coded: CodedContents | None = None
+
+        async def attempt(avoid: set[Prefix]) -> MutableVersion:
+            nonlocal coded
+            newest = await self._access.any_version(TO_WRITE, avoid)
+            key = await self._access.signing_key(newest, self._write_key)
+            prefix = newest.version.prefix
+            if coded is None:
+                coded = await self._coder(prefix.format, prefix.needed, prefix.total).code(contents)
+            return await self._publish(coded, self._next(newest.shares), newest.shares, key)
+
+        return await self._until_written(attempt)
+
+    async def modify(self, change: Change) -> MutableVersion:
+        """Write what `change` makes of the newest contents, each time that they turn out not to have been the newest."""
+
+        async def attempt(avoid: set[Prefix]) -> MutableVersion:
+            newest = await self._access.newest(TO_WRITE, avoid=avoid)
+            # The key is asked for together with the contents, whether it will be needed or not.
+            asking = spawn(self._access.signing_key(newest, self._write_key))
+            try:
+                contents, newest = await self._access.contents(newest, avoid)
+                changed = change(contents)
+                if changed == contents and (not avoid or self._is_settled(newest)):
+                    return newest.version.described()
+                return await self._replace(newest, changed, await asking)
+            finally:
+                asking.cancel()
+                asking.addErrback(lambda _: None)
+
+        return await self._until_written(attempt)
+
+    async def update(self, offset: int, data: Source) -> MutableVersion:
+        """Put all of `data` at `offset`. Raises ValueError if that is beyond the end."""
+        piece = await read_exactly(data, None)
+
+        async def attempt(avoid: set[Prefix]) -> MutableVersion:
+            newest = await self._access.newest(TO_WRITE, avoid=avoid)
+            prefix = newest.version.prefix
+            if not 0 <= offset <= prefix.size:
+                raise ValueError(f"the file has {prefix.size} bytes: nothing can be put at {offset}")
+            if not piece:
+                return newest.version.described()
+            if prefix.format == "MDMF":
+                patched = await self._patch(newest, offset, piece)
+                if patched is not None:
+                    return patched
+            contents, newest = await self._access.contents(newest, avoid)
+            if offset > len(contents):
+                raise ValueError(f"the file has {len(contents)} bytes: nothing can be put at {offset}")
+            key = await self._access.signing_key(newest, self._write_key)
+            return await self._replace(newest, contents[:offset] + piece + contents[offset + len(piece) :], key)
+
+        return await self._until_written(attempt)
+
+    async def rewrite(self, newest: Newest, contents: bytes) -> MutableVersion:
+        """Write `contents` as a new version over exactly what `newest` shows: for repair. Raises UncoordinatedWrite."""
+        try:
+            return await self._replace(newest, contents, await self._access.signing_key(newest, self._write_key))
+        except Overtaken:
+            raise UncoordinatedWrite("somebody else has written the same mutable file at the same time") from None
+
+    # --- attempts -------------------------------------------------------------------------------------------------
+
+    async def _until_written(self, attempt: Callable[[set[Prefix]], Awaitable[MutableVersion]]) -> MutableVersion:
+        """The result of `attempt`, repeated with growing pauses while others are faster."""
+        lost: set[Prefix] = set()
+        backoff = FIRST_BACKOFF
+        for _ in range(TRIES):
+            try:
+                return await attempt(lost)
+            except Overtaken as problem:
+                lost.add(problem.attempt)
+            await sleep(backoff * (1 + self._tools.chance()) / 2, self._tools.clock)
+            backoff = min(2 * backoff, LONGEST_BACKOFF)
+        raise UncoordinatedWrite(
+            f"Others were writing the same mutable file all the time: after {TRIES} tries this change is not in it. "
+            "Try again later."
+        )
+
+    async def _replace(self, newest: Newest, contents: bytes, key: SigningKey) -> MutableVersion:
+        prefix = newest.version.prefix
+        coder = self._coder(prefix.format, prefix.needed, prefix.total)
+        coded = await coder.code(BytesSource(contents))
+        number = self._next(newest.shares)
+        version = await self._publish(coded, number, newest.shares, key)
+        self._slot.keep(coded.prefix(number), contents)
+        return version
+
+    async def _patch(self, newest: Newest, offset: int, piece: bytes) -> MutableVersion | None:
+        """Change an MDMF file in place; None if its shares are not fit for that."""
+        key = await self._access.signing_key(newest, self._write_key)
+        prefix = newest.version.prefix
+        patch = await patch_in_place(
+            self._tools, self._access.retrieval(newest), newest.shares,
+            self._coder(prefix.format, prefix.needed, prefix.total), offset, piece,
+        )
+        if patch is None:
+            return None
+        version = patch.signed(self._next(newest.shares), key.key, self._keys(key))
+        goal = Goal.in_place(prefix.total, newest.shares.found)
+        return await self._write(version, newest.shares, partial(patch.body, version), goal, len(piece), False)
+
+    async def _publish(
+        self, coded: CodedContents, number: int, shares: ShareMap, key: SigningKey
+    ) -> MutableVersion:
+        version = await self._tools.workers.run_sized(
+            coded.geometry.size, coded.signed, number, key.key, self._keys(key)
+        )
+        goal = Goal.in_place(coded.total, [*shares.found, *shares.bad])
+        return await self._write(
+            version, shares, partial(_whole_body, version, coded.segments), goal, coded.geometry.size, True
+        )
+
+    async def _write(
+        self,
+        version: SignedVersion,
+        shares: ShareMap,
+        bodies: Callable[[int], ShareBody],
+        goal: Goal,
+        size: int,
+        rehome: bool,
+    ) -> MutableVersion:
+        slot, prefix = self._slot, version.prefix
+        publication = Publication(
+            self._tools, slot.storage_index, slot.examiner, self._write_key, shares, version, bodies, goal, rehome
+        )
+        slot.newest = None
+        try:
+            await publication.run()
+        except UncoordinatedWrite:
+            raise Overtaken(prefix) from None
+        finally:
+            slot.holders = tuple(shares.holders())
+        slot.saw(prefix.sequence_number)
+        self._tools.counters.count("mutable.files_published")
+        self._tools.counters.count("mutable.bytes_published", size)
+        return MutableVersion(
+            prefix.sequence_number, prefix.root_hash, prefix.size, prefix.needed, prefix.total, prefix.format
+        )
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _coder(self, format: Format, needed: int, total: int) -> ContentsCoder:
+        return ContentsCoder(
+            self._tools.workers, self._tools.random_bytes, format, needed, total, self._read_key
+        )
+
+    def _keys(self, key: SigningKey) -> Keys:
+        public_key = self._slot.examiner.public_key
+        der = public_key.der if public_key is not None else key.key.public_key.der
+        return Keys(self._read_key, der, key.encrypted)
+
+    def _next(self, shares: ShareMap) -> int:
+        number = max(shares.highest_sequence_number, self._slot.highest) + 1
+        if number > LAST_SEQUENCE_NUMBER:
+            raise NotWriteable("This mutable file has reached the last sequence number there is, and cannot be written any more.")
+        return number
+
+    def _is_settled(self, newest: Newest) -> bool:
+        """Whether nothing but the version is there, as widely spread as a write of ours would leave it."""
+        version = newest.version
+        enough = len(version.shares) >= min(version.prefix.total, self._tools.coding.happy)
+        return enough and not newest.shares.bad and len(newest.shares.versions()) == 1
+
+
+def _whole_body(version: SignedVersion, segments: Sequence[CodedSegment], number: int) -> ShareBody:
+    return ShareBody(version.share(number, segments), version.sections.end)
