@@ -36,6 +36,7 @@ from storage_server.directories import Directories, Places, parent
 from storage_server.disk import Disk, DiskFile
 from storage_server.edits import Change, Edit, Removal, apply_removal, apply_steps, bucket_of, pack, unpack
 from storage_server.failures import as_server_error
+from storage_server.net_changes import net_changes
 
 HEAD: Final = struct.Struct(">4sQ32s")
 MAGIC: Final = b"LJ1\n"
@@ -51,10 +52,10 @@ def pack_record(changes: Sequence[Change]) -> list[Bytes]:
     return [HEAD.pack(MAGIC, sum(map(len, pieces)), checksum.digest()), *pieces]
 
 
-def read_records(file: DiskFile) -> list[list[Change]]:
-    """All whole records from the start of a journal; what follows the last one was never acknowledged."""
+def read_records(file: DiskFile, size: int) -> list[list[Change]]:
+    """All whole records in the first `size` bytes of a journal; what follows the last one was never acknowledged."""
     records: list[list[Change]] = []
-    position, size = 0, file.size()
+    position = 0
     while position + HEAD.size <= size:
         magic, length, checksum = HEAD.unpack(file.read(position, HEAD.size))
         position += HEAD.size
@@ -127,7 +128,7 @@ class Journal:
         for number in sorted(int(match[1]) for match in found if match):
             file = self._disk.open(f"{self._places.incoming}/journal-{number}")
             try:
-                records = read_records(file)
+                records = read_records(file, file.size())
             finally:
                 file.close()
             for change in (change for record in records for change in record):
@@ -183,9 +184,9 @@ class Journal:
         for bucket in list(self._undone):
             self.catch_up(bucket)
         if self._suspect:
-            for record in (record for journal in journals for record in read_records(journal.file)):
-                for change in record:
-                    self._carry_out(change)
+            records = [record for journal in journals for record in read_records(journal.file, journal.size)]
+            for change in net_changes(change for record in records for change in record):
+                self._carry_out(change)
         for journal in journals:
             self._sync_shares(journal.changed)
         self._suspect = False

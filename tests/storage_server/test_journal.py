@@ -27,7 +27,7 @@ class Records(SynchronousTestCase):
         path.write_bytes(content)
         file = RealDisk().open(str(path))
         try:
-            return read_records(file)
+            return read_records(file, file.size())
         finally:
             file.close()
 
