@@ -11,6 +11,7 @@ Spec: 05 §1; design, rule 6.
 """
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import stat
@@ -23,6 +24,9 @@ from lafs.interfaces import Bytes
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
+
+_syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+"""Linux only; it lets go of the interpreter while it waits, as all calls of ctypes do."""
 
 
 class NotAFile(OSError):
@@ -98,6 +102,13 @@ class Disk(Protocol):
 
     def sync_directory(self, path: str) -> None:
         """Return when the names in the directory are as they are now even after a crash."""
+        ...
+
+    def sync_everything(self, path: str) -> None:
+        """Return when all that was ever written to the file system of `path` survives a crash, names and contents.
+
+        For when there is much of it: one such sync costs less than hundreds of others.
+        """
         ...
 
     def exists(self, path: str) -> bool: ...
@@ -188,6 +199,18 @@ class RealDisk:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_everything(self, path: str) -> None:
+        if _syncfs is None:
+            os.sync()
+            return
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if _syncfs(descriptor):
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code))
         finally:
             os.close(descriptor)
 

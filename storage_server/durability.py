@@ -68,6 +68,9 @@ class RelaxedDisk:
     def sync_directory(self, path: str) -> None:
         pass
 
+    def sync_everything(self, path: str) -> None:
+        pass
+
     def exists(self, path: str) -> bool:
         return self._disk.exists(path)
 

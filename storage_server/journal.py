@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Final
@@ -40,6 +40,8 @@ from storage_server.net_changes import net_changes
 
 HEAD: Final = struct.Struct(">4sQ32s")
 MAGIC: Final = b"LJ1\n"
+SYNCED_ONE_BY_ONE: Final = 32
+"""More files than this are synced by syncing the whole file system."""
 NAME: Final = re.compile(r"journal-([0-9]{1,18})", re.ASCII)
 
 
@@ -269,7 +271,7 @@ class Journal:
                 self._disk.remove(path)
             raise
 
-    def _sync_shares(self, paths: Iterable[str]) -> None:
+    def _sync_shares(self, paths: Collection[str]) -> None:
         if not paths:
             return
         try:
@@ -278,7 +280,10 @@ class Journal:
             self._suspect = True
             raise
 
-    def _sync_all(self, paths: Iterable[str]) -> None:
+    def _sync_all(self, paths: Collection[str]) -> None:
+        if len(paths) > SYNCED_ONE_BY_ONE:
+            self._disk.sync_everything(self._places.shares)
+            return
         # All the way up: the process that made these directories may have been killed before it synced them.
         ways: set[str] = {self._places.shares}
         for path in (self._places.under_shares(path) for path in sorted(paths)):

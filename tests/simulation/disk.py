@@ -23,7 +23,8 @@ from storage_server.disk import DiskSpace
 
 SECTOR = 512
 CHANGING = frozenset(
-    {"create", "write", "truncate", "sync", "rename", "remove", "make_directory", "remove_directory", "sync_directory"}
+    {"create", "write", "truncate", "sync", "rename", "remove", "make_directory", "remove_directory", "sync_directory",
+     "sync_everything"}
 )
 """Operations that change the disk: before each of these the power may be cut."""
 
@@ -317,6 +318,14 @@ class SimulatedDisk:
         for step in reversed(wanted):
             step.commit()
             self._journal.remove(step)
+
+    def sync_everything(self, path: str) -> None:
+        self.begin("sync_everything", path)
+        for file in list(self._all_files()):
+            file.sync()
+        for step in self._journal:
+            step.commit()
+        self._journal.clear()
 
     def exists(self, path: str) -> bool:
         self.begin("exists", path)

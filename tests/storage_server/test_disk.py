@@ -54,6 +54,11 @@ class RealDiskVerbs(SynchronousTestCase):
         self.addCleanup(file.close)
         self.assertRaises(OSError, file.write, 0, b"x")
 
+    def test_everything_can_be_synced_at_once_and_failure_is_told(self) -> None:
+        self.disk.create(f"{self.root}/a").close()
+        self.disk.sync_everything(str(self.root))
+        self.assertRaises(FileNotFoundError, self.disk.sync_everything, f"{self.root}/nowhere")
+
     def test_space_is_that_of_the_file_system(self) -> None:
         space = self.disk.space(str(self.root))
         self.assertGreaterEqual(space.total, space.free_for_root)
