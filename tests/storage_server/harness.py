@@ -3,12 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.crypto.storage_index import StorageIndex
 from lafs.interfaces import LeaseSecrets
@@ -100,3 +101,38 @@ class Harness:
         """All finished immutable shares of a file."""
         found = result_of(self.store.list_shares(index))
         return {number: result_of(reader.read(0, 2**60)) for number, reader in found.items()}
+
+
+class StoreCase(SynchronousTestCase):
+    def make(self, **options: object) -> Harness:
+        return Harness(Path(self.mktemp()).resolve(), options=dict(options))
+
+    def plant(self, harness: Harness, index: Any, name: str, content: bytes) -> Path:
+        """Put a file into a bucket behind the store's back."""
+        path: Path = harness.share_path(index, 0).with_name(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def message_of(self, work: Any, kind: type[Exception]) -> str:
+        return str(self.assertRaises(kind, result_of, work))
+
+
+
+
+
+class SlowWorkers(InlineWorkers):
+    """Workers that do nothing until they are told to."""
+
+    def __init__(self) -> None:
+        self.gates: list[Deferred[None]] = []
+
+    async def run(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        gate: Deferred[None] = Deferred()
+        self.gates.append(gate)
+        await gate
+        return work(*args, **kwargs)
+
+    def release(self) -> None:
+        while self.gates:
+            self.gates.pop(0).callback(None)
