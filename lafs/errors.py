@@ -115,6 +115,10 @@ class UncoordinatedWrite(LafsError):
     """Someone else wrote the same mutable file at the same time, again and again; our change is not in it."""
 
 
+class RepairRefused(LafsError):
+    """A repair that may lose a version of a mutable file, and was not forced."""
+
+
 class NotWriteable(LafsError):
     """A change through a cap that only reads."""
 

@@ -27,6 +27,7 @@ from lafs.sources import BytesSource
 from lafs.statistics import Counters
 from lafs.tasks import gather, sleep
 from lafs.workers import InlineWorkers
+from tests.private_keys import known_keys
 from tests.simulation.disk import SimulatedDisk
 from tests.simulation.machines import Machine, MachineGrid, identity_of
 from tests.simulation.network import Message, Network
@@ -119,6 +120,7 @@ class Grid:
         capacity: int | None = None,
     ) -> None:
         self.time = VirtualTime(start=1_000_000.0)
+        self._generate_key = known_keys()
         self.network = Network(self.time)
         self.encoding = encoding if encoding is not None else EncodingParameters()
         self.latency = latency
@@ -151,6 +153,7 @@ class Grid:
             ClientSecrets(lease_secret=bytes(32), convergence=b"convergence secret"),
             self.encoding,
             Counters(),
+            generate_key=self._generate_key,
         )
 
     # --- operations -------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from lafs.capability import MutableReadCap, MutableVerifyCap, MutableWriteCap
 from lafs.errors import BadCapability, NotWriteable
 from lafs.interfaces import Change, MutableVersion, Sink, Source
 from lafs.mutable.access import SlotAccess
+from lafs.mutable.check import Checkup, Health, Repair
 from lafs.mutable.slot import Slot
 from lafs.mutable.survey import TO_READ
 from lafs.mutable.tools import Tools
@@ -29,6 +30,8 @@ class MutableFile:
         self._slot = slot
         read_key = None if isinstance(cap, MutableVerifyCap) else cap.read_key
         self._access = SlotAccess(tools, slot, read_key)
+        write_key = cap.write_key if isinstance(cap, MutableWriteCap) else None
+        self._checkup = Checkup(tools, slot, self._access, write_key)
         self._writer: SlotWriter | None = None
         if isinstance(cap, MutableWriteCap):
             self._writer = SlotWriter(tools, slot, self._access, cap.write_key, cap.read_key)
@@ -76,6 +79,14 @@ class MutableFile:
     async def modify(self, change: Change) -> MutableVersion:
         """See `MutableFileNode.modify`."""
         return await self._in_turn(lambda writer: writer.modify(change))
+
+    async def check(self, verify: bool = False, add_lease: bool = False) -> Health:
+        """How the file is, by what all servers say, or by all that they have. Works with any cap."""
+        return await self._checkup.check(verify, add_lease)
+
+    async def repair(self, force: bool = False) -> Repair:
+        """Write the newest recoverable version again. Raises RepairRefused, NotWriteable, UncoordinatedWrite, UnhappyUpload."""
+        return await self._in_turn(lambda writer: self._checkup.repair(writer, force))
 
     async def _in_turn(self, work: Callable[[SlotWriter], Awaitable[T]]) -> T:
         writer = self._writer

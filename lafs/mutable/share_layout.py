@@ -122,6 +122,13 @@ class Sections:
         tree = _row(data.end, cut.block_tree_size)
         return cls(key, signature, chain, tree, data, private_key, tree.end)
 
+    def are_usual(self, prefix: Prefix) -> bool:
+        """Whether everything is where a writer puts it."""
+        try:
+            return self == Sections.laid_out(prefix, self.verification_key.size, self.private_key.size)
+        except ValueError:
+            return False
+
     def pack(self, format: Format) -> bytes:
         """The offset table."""
         if format == "SDMF":

@@ -73,7 +73,7 @@ async def patch_in_place(
         asking.cancel()
         asking.addErrback(lambda _: None)
     segments = await coder.code_plaintexts(plaintexts)
-    trees = await tools.workers.run_sized(64 * cut.count * prefix.total, _trees, leaves, touched.start, segments)
+    trees = await tools.workers.run_sized(64 * cut.count * prefix.total, spliced_trees, leaves, touched.start, segments)
     return Patch(cut, prefix.total, touched.start, segments, trees)
 
 
@@ -97,7 +97,8 @@ async def _merged(
     return [merged[at : at + cut.segment_size] for at in range(0, len(merged), cut.segment_size)]
 
 
-def _trees(leaves: Mapping[int, Sequence[bytes]], first: int, segments: Sequence[CodedSegment]) -> HashTrees:
+def spliced_trees(leaves: Mapping[int, Sequence[bytes]], first: int, segments: Sequence[CodedSegment]) -> HashTrees:
+    """The hash trees of a file whose shares had these block hashes, by share number, once `segments` are there from `first` on."""
     hashes = []
     for number in sorted(leaves):
         old, new = leaves[number], [segment.block_hashes[number] for segment in segments]

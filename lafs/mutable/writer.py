@@ -104,20 +104,22 @@ class SlotWriter:
 
         async def attempt(avoid: set[Prefix]) -> MutableVersion:
             newest = await self._access.newest(TO_WRITE, avoid=avoid)
-            prefix = newest.version.prefix
-            if not 0 <= offset <= prefix.size:
-                raise ValueError(f"the file has {prefix.size} bytes: nothing can be put at {offset}")
+            _check_offset(offset, newest.version.prefix.size)
             if not piece:
                 return newest.version.described()
-            if prefix.format == "MDMF":
-                patched = await self._patch(newest, offset, piece)
-                if patched is not None:
-                    return patched
-            contents, newest = await self._access.contents(newest, avoid)
-            if offset > len(contents):
-                raise ValueError(f"the file has {len(contents)} bytes: nothing can be put at {offset}")
-            key = await self._access.signing_key(newest, self._write_key)
-            return await self._replace(newest, contents[:offset] + piece + contents[offset + len(piece) :], key)
+            asking = spawn(self._access.signing_key(newest, self._write_key))
+            try:
+                if newest.version.prefix.format == "MDMF":
+                    patched = await self._patch(newest, offset, piece, asking)
+                    if patched is not None:
+                        return patched
+                contents, newest = await self._access.contents(newest, avoid)
+                _check_offset(offset, len(contents))
+                changed = contents[:offset] + piece + contents[offset + len(piece) :]
+                return await self._replace(newest, changed, await asking)
+            finally:
+                asking.cancel()
+                asking.addErrback(lambda _: None)
 
         return await self._until_written(attempt)
 
@@ -155,9 +157,10 @@ class SlotWriter:
         self._slot.keep(coded.prefix(number), contents)
         return version
 
-    async def _patch(self, newest: Newest, offset: int, piece: bytes) -> MutableVersion | None:
+    async def _patch(
+        self, newest: Newest, offset: int, piece: bytes, asking: Awaitable[SigningKey]
+    ) -> MutableVersion | None:
         """Change an MDMF file in place; None if its shares are not fit for that."""
-        key = await self._access.signing_key(newest, self._write_key)
         prefix = newest.version.prefix
         patch = await patch_in_place(
             self._tools, self._access.retrieval(newest), newest.shares,
@@ -165,6 +168,7 @@ class SlotWriter:
         )
         if patch is None:
             return None
+        key = await asking
         version = patch.signed(self._next(newest.shares), key.key, self._keys(key))
         goal = Goal.in_place(prefix.total, newest.shares.found)
         return await self._write(version, newest.shares, partial(patch.body, version), goal, len(piece), False)
@@ -234,3 +238,8 @@ class SlotWriter:
 
 def _whole_body(version: SignedVersion, segments: Sequence[CodedSegment], number: int) -> ShareBody:
     return ShareBody(version.share(number, segments), version.sections.end)
+
+
+def _check_offset(offset: int, size: int) -> None:
+    if not 0 <= offset <= size:
+        raise ValueError(f"the file has {size} bytes: nothing can be put at {offset}")
