@@ -122,12 +122,15 @@ class ShareFiles:
 
     def survey(self, storage_index: StorageIndex) -> Found:
         """What is in a bucket."""
+        numbers = self.numbers(storage_index)
+        if not numbers:
+            return Found({}, frozenset())
         immutable = {
             share.number: share.container.data_length
             for share in self.each(storage_index)
             if isinstance(share.container, ImmutableContainer)
         }
-        return Found(immutable, frozenset(self.numbers(storage_index)) - immutable.keys())
+        return Found(immutable, frozenset(numbers) - immutable.keys())
 
     def read(self, path: str, offset: int, length: int, data_length: int) -> bytes:
         """Data of an immutable share, never past `data_length` nor past what it has now. Raises ServerError, OSError."""

@@ -27,8 +27,8 @@ from tests.storage_server.conformance import contents
 from tests.storage_server.harness import NODE_ID, result_of, secrets
 
 ROOT = "/storage"
-OLD, FRESH, SLOT = (StorageIndex(bytes([number]) * 16) for number in (1, 80, 160))
-"""In three prefix directories, so that none is synced for the sake of another."""
+OLD, FRESH, SLOT, LONE = (StorageIndex(bytes([number]) * 16) for number in (1, 80, 160, 240))
+"""In four prefix directories, so that none is synced for the sake of another."""
 SMALL = contents(3000, seed=1)
 LARGE = contents(600_000, seed=2)
 WRITE_ENABLER = b"w" * 32
@@ -107,6 +107,7 @@ class Life:
         return [
             lambda: self.upload(FRESH, 0, SMALL, secrets(1)),
             lambda: self.upload(FRESH, 1, LARGE, secrets(2)),
+            lambda: self.upload(LONE, 0, LARGE, secrets(1)),
             lambda: self.add_lease(FRESH, secrets(3)),
             lambda: self.write_slot(
                 first,
@@ -143,7 +144,7 @@ class Life:
     # --- what must be true afterwards ----------------------------------------------------------------------------------
 
     def check(self, test: SynchronousTestCase) -> None:
-        for index in (OLD, FRESH):
+        for index in (OLD, FRESH, LONE):
             readers = result_of(self.store.list_shares(index))
             found = {(index, number): result_of(reader.read(0, 2**40)) for number, reader in readers.items()}
             promised = {key: content for key, content in self.shares.items() if key[0] == index}
