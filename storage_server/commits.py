@@ -51,6 +51,8 @@ class Commits:
 
     async def catch_up(self, bucket: str) -> None:
         """Before anything is done with `bucket`: carry out what the disk refused last time. Raises ServerError."""
+        if self._journal.is_doubtful(bucket):
+            await self.checkpoint()
         if self._journal.is_stuck(bucket):
             turn: Deferred[None] = Deferred(lambda _: None)
             self._wanting_catch_up.append((bucket, turn))

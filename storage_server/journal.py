@@ -119,6 +119,11 @@ class Journal:
         """Whether changes to `bucket` are certain but could not be carried out yet, because the disk failed."""
         return bucket in self._undone
 
+    def is_doubtful(self, bucket: str) -> bool:
+        """Whether a crash now might do to `bucket` what nobody who looks at it can see."""
+        journals = [journal for journal in (self._closing, self._open) if journal is not None]
+        return not self.believed and any(bucket_of(path) == bucket for each in journals for path in each.changed)
+
     def recover(self) -> int:
         """Carry out all that journals of a former life hold; how many records that was. Raises OSError.
 
@@ -151,7 +156,7 @@ class Journal:
             journal.file.write(journal.size, written)
             journal.file.sync()
         except OSError:
-            self._take_back(journal)
+            self._take_back(journal, commits)
             raise
         journal.size += len(written)
         return [self._carry_out_all(journal, changes) for changes in commits]
@@ -215,13 +220,14 @@ class Journal:
         self._open = JournalFile(path, file)
         return self._open
 
-    def _take_back(self, journal: JournalFile) -> None:
-        """A record was refused: it must not come back after a crash, under changes that were planned without it."""
+    def _take_back(self, journal: JournalFile, refused: Sequence[Sequence[Change]]) -> None:
+        """Records were refused: they must not come back after a crash, under changes that were planned without them."""
         try:
             journal.file.truncate(journal.size)
             journal.file.sync()
         except OSError:
             journal.trusted = False
+            journal.changed.update(change.path for changes in refused for change in changes)
 
     def _carry_out_all(self, journal: JournalFile, changes: Sequence[Change]) -> ServerError | None:
         for done, change in enumerate(changes):
