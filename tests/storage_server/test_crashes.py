@@ -27,8 +27,8 @@ from tests.storage_server.conformance import contents
 from tests.storage_server.harness import NODE_ID, result_of, secrets
 
 ROOT = "/storage"
-OLD, FRESH, SLOT, LONE = (StorageIndex(bytes([number]) * 16) for number in (1, 80, 160, 240))
-"""In four prefix directories, so that none is synced for the sake of another."""
+OLD, FRESH, SLOT, LONE, ELSEWHERE = (StorageIndex(bytes([number]) * 16) for number in (1, 80, 160, 240, 20))
+"""In different prefix directories, so that none is synced for the sake of another."""
 SMALL = contents(3000, seed=1)
 LARGE = contents(600_000, seed=2)
 WRITE_ENABLER = b"w" * 32
@@ -144,7 +144,7 @@ class Life:
     # --- what must be true afterwards ----------------------------------------------------------------------------------
 
     def check(self, test: SynchronousTestCase) -> None:
-        for index in (OLD, FRESH, LONE):
+        for index in (OLD, FRESH, LONE, ELSEWHERE):
             readers = result_of(self.store.list_shares(index))
             found = {(index, number): result_of(reader.read(0, 2**40)) for number, reader in readers.items()}
             promised = {key: content for key, content in self.shares.items() if key[0] == index}
@@ -298,18 +298,21 @@ class PowerCuts(SynchronousTestCase):
 class FailingDisks(SynchronousTestCase):
     """Every operation fails once, in turn, with the power on; then it goes. Nothing that was promised is lost or torn."""
 
-    def test_one_failure_anywhere_breaks_no_promise(self) -> None:
+    def fail(self, width: int) -> None:
+        """`width` operations in a row fail, wherever the first of them is."""
         operations = changes_of_a_whole_life()
         for failing in range(operations * 2):
             life = begun(failing)
-            first = life.disk.operations
-            life.disk.faults = lambda operation, at=first + failing: (  # type: ignore[misc]
-                OSError(5, "input/output error") if operation.number == at else None
+            first = life.disk.operations + failing
+            life.disk.faults = lambda operation, broken=range(first, first + width): (  # type: ignore[misc]
+                OSError(5, "input/output error") if operation.number in broken else None
             )
             with contextlib.suppress(ServerError):
                 for step in life.script():
                     result_of(step())
             life.disk.faults = lambda operation: None
+            if failing % 2:
+                result_of(life.upload(ELSEWHERE, 0, SMALL, secrets(1)))
             life.check(self)
             life.observe_slot()
             if failing % 3 == 0:
@@ -319,3 +322,9 @@ class FailingDisks(SynchronousTestCase):
             life.start()
             life.check(self)
             life.go_on(self)
+
+    def test_one_failure_anywhere_breaks_no_promise(self) -> None:
+        self.fail(1)
+
+    def test_two_failures_in_a_row_break_none_either(self) -> None:
+        self.fail(2)
