@@ -46,6 +46,12 @@ class ChildCaps:
             return False
         return self.writable is None and not (self.known is not None and self.known.is_mutable)
 
+    def attenuated(self) -> ChildCaps:
+        """The same child for those who may only read it."""
+        if self.writable is None:
+            return self
+        return ChildCaps(self.known.readonly() if self.known is not None else None, None, self.readonly)
+
     def stored_readonly(self, deep_immutable: bool) -> str | None:
         """The text for the read-only slot of a stored entry: without what the kind of directory says already."""
         text = self.readonly

@@ -6,11 +6,13 @@ for a test, without its caller knowing. Values are frozen; everything that waits
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 
-from lafs.capability import Cap
+from lafs.capability import Cap, DirectoryCap, Fault
+from lafs.capability_kinds import ImmutableVerifyCap
+from lafs.capability_slots import ChildCaps
 from lafs.crypto.storage_index import StorageIndex
 
 Bytes = bytes | bytearray | memoryview
@@ -319,6 +321,97 @@ class MutableFileNode(Protocol):
 
     async def modify(self, change: Change) -> MutableVersion:
         """Read, change and write, again on top of every newer version until it is in. Raises UncoordinatedWrite, UnhappyUpload."""
+        ...
+
+
+# --- directories ---------------------------------------------------------------------------------------------------------
+
+Metadata = Mapping[str, Any]
+"""A JSON object. Its keys keep their order. "tahoe" in it belongs to the system. Spec: 04 §5."""
+
+ChildKind = Literal["file", "directory", "unknown"]
+
+Replace = Literal["always", "never", "only-files"]
+"""What may happen to a child that is there already: "only-files" spares directories. Spec: 04 §6.2."""
+
+
+@frozen
+class Child:
+    """One entry of a directory. `name` is in NFC.
+
+    `damaged` says that the MAC of its write cap is wrong. The write cap is granted all the same if the read cap beside it is
+    that which follows from it; else the child can only be read.
+    """
+
+    name: str
+    caps: ChildCaps
+    metadata: Metadata = field(factory=dict)
+    damaged: bool = False
+
+    @property
+    def cap(self) -> Cap | None:
+        """The strongest cap to it, if it is one that can be opened."""
+        return None if self.kind == "unknown" else self.caps.known
+
+    @property
+    def kind(self) -> ChildKind:
+        known = self.caps.known
+        if isinstance(known, DirectoryCap):
+            return "directory"
+        return "unknown" if known is None or isinstance(known, ImmutableVerifyCap) else "file"
+
+
+@frozen
+class NewChild:
+    """A child to be put into a directory under `name`, in any form. Without metadata that of a replaced one stays."""
+
+    name: str
+    caps: ChildCaps
+    metadata: Metadata | None = None
+
+
+@frozen
+class Listing:
+    """All of a directory at one moment: children in the order of their names, `size` of the packed directory in bytes.
+
+    `left_out` has the entries whose caps break a rule, and why. Nobody is shown them, and no change to others loses them.
+    """
+
+    children: Mapping[str, Child]
+    size: int
+    left_out: Mapping[str, Fault] = field(factory=dict)
+
+
+class DirectoryNode(Protocol):
+    """A directory that a cap opens. Names are looked up in NFC. Changes of several callers are merged, whoever they are.
+
+    Everything raises what reading its file raises, and BadDirectory; changes raise NotWriteable, UncoordinatedWrite and
+    UnhappyUpload as well, and BadChild for caps that must not be stored.
+    """
+
+    @property
+    def cap(self) -> DirectoryCap: ...
+
+    async def list(self) -> Listing: ...
+
+    async def get(self, name: str) -> Child:
+        """Raises NoSuchChild."""
+        ...
+
+    async def add(self, children: Sequence[NewChild], replace: Replace = "always") -> None:
+        """Put in all of them, or none if one is refused. Raises ChildExists."""
+        ...
+
+    async def remove(self, name: str, must_exist: bool = True, must_be: ChildKind | None = None) -> Child | None:
+        """Take out a child, and return it; what it leads to lives on. Raises NoSuchChild, ChildOfWrongKind."""
+        ...
+
+    async def rename(self, name: str, new_name: str, replace: Replace = "always") -> None:
+        """Raises NoSuchChild, ChildExists. A new name equal to the old one changes nothing, whether the child exists or not."""
+        ...
+
+    async def set_metadata(self, name: str, metadata: Metadata) -> None:
+        """Replace all of a child's metadata but what belongs to the system. Raises NoSuchChild."""
         ...
 
 
