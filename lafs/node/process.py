@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from lafs.errors import LafsError, NodeError
+from lafs.node.allocator import keep_large_blocks
 from lafs.node.config import Configuration, read
 from lafs.node.process_file import ProcessFile
 
@@ -60,6 +61,7 @@ def run(directory: Path, *, logfile: Path | None = None, ready: Ready = lambda _
         # Paths inside endpoint strings (ssl: keys) are relative to the node directory.
         os.chdir(directory)
         raise_file_limit()
+        keep_large_blocks()
         return _run(configuration, logfile, ready, tell)
     finally:
         claim.release()
