@@ -298,8 +298,8 @@ class PowerCuts(SynchronousTestCase):
 class FailingDisks(SynchronousTestCase):
     """Every operation fails once, in turn, with the power on; then it goes. Nothing that was promised is lost or torn."""
 
-    def fail(self, width: int) -> None:
-        """`width` operations in a row fail, wherever the first of them is."""
+    def fail(self, width: int, *, killed: bool = False) -> None:
+        """`width` operations in a row fail, wherever the first of them is; then the process is `killed`, or all sorts."""
         operations = changes_of_a_whole_life()
         for failing in range(operations * 2):
             life = begun(failing)
@@ -311,13 +311,13 @@ class FailingDisks(SynchronousTestCase):
                 for step in life.script():
                     result_of(step())
             life.disk.faults = lambda operation: None
-            if failing % 2:
+            if failing % 2 and not killed:
                 result_of(life.upload(ELSEWHERE, 0, SMALL, secrets(1)))
             life.check(self)
             life.observe_slot()
-            if failing % 3 == 0:
+            if failing % 3 == 0 and not killed:
                 result_of(life.checkpoint())
-            if failing % 3 < 2:
+            if failing % 3 < 2 and not killed:
                 life.disk.cut_power()
             life.start()
             life.check(self)
@@ -328,3 +328,6 @@ class FailingDisks(SynchronousTestCase):
 
     def test_two_failures_in_a_row_break_none_either(self) -> None:
         self.fail(2)
+
+    def test_what_was_refused_stays_refused_after_a_kill(self) -> None:
+        self.fail(2, killed=True)
