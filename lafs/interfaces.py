@@ -126,7 +126,7 @@ class StorageServer(Protocol):
     """What a client may ask of a server. Implemented by the share store itself, over Foolscap, over HTTPS.
 
     Every method raises `ServerError` (or a subclass) when the server fails; nothing else but cancellation.
-    The conformance suite in tests/storage_server_conformance.py runs against every implementation.
+    The conformance suite in tests/storage_server/conformance.py runs against every implementation.
     """
 
     async def version(self) -> ServerVersion: ...
