@@ -91,15 +91,16 @@ class Download:
 
 @define
 class Collector:
-    """A sink that keeps what it is given; `pause_seconds` is how long it takes to swallow each piece."""
+    """A sink that keeps what it is given. It takes `pause_seconds` to swallow each piece after the first `quick` ones."""
 
     clock: TenantClock
     pause_seconds: float = 0.0
+    quick: int = 0
     pieces: list[bytes] = field(factory=list)
 
     async def write(self, data: Bytes) -> None:
         self.pieces.append(bytes(data))
-        if self.pause_seconds:
+        if self.pause_seconds and len(self.pieces) > self.quick:
             await sleep(self.pause_seconds, self.clock)
 
     @property
@@ -184,8 +185,8 @@ class Grid:
         _, cost = self._measured(self.client.open(cap).read(sink, offset, size))
         return Download(sink.content, cost)
 
-    def sink(self, pause_seconds: float = 0.0) -> Collector:
-        return Collector(self.clock, pause_seconds)
+    def sink(self, pause_seconds: float = 0.0, quick: int = 0) -> Collector:
+        return Collector(self.clock, pause_seconds, quick)
 
     def _measured(self, work: Awaitable[T]) -> tuple[T, Cost]:
         network = self.network

@@ -4,7 +4,7 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import cycle
+from itertools import chain, repeat
 
 from lafs.crypto.rsa import PrivateKey
 from tests import vectors_loader
@@ -20,6 +20,10 @@ def _all() -> list[PrivateKey]:
 
 
 def known_keys() -> Callable[[], PrivateKey]:
-    """A maker of keys: the first few dozen differ, and they are the same in every run."""
-    keys: Iterator[PrivateKey] = cycle(_all())
-    return lambda: next(keys)
+    """A maker of keys, the first few dozen of which are the same in every run and cost no time."""
+    keys: Iterator[Callable[[], PrivateKey]] = chain(map(_given, _all()), repeat(PrivateKey.generate))
+    return lambda: next(keys)()
+
+
+def _given(key: PrivateKey) -> Callable[[], PrivateKey]:
+    return lambda: key

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from attrs import field, frozen
+from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 
 from lafs.errors import CorruptShare, NotEnoughShares, RolledBack, UnrecoverableFile
@@ -155,6 +156,8 @@ class SlotAccess:
                 key = SigningKey.decrypted(encrypted, write_key, public_key.der)
             except (ValueError, CorruptShare):
                 continue
+            except CancelledError:
+                raise
             except Exception:
                 note_failure(Failure(), share.place.server)  # type: ignore[no-untyped-call]
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from attrs import field, frozen
-from twisted.internet.defer import succeed
+from twisted.internet.defer import CancelledError, succeed
 from twisted.python.failure import Failure
 
 from lafs.crypto import base32
@@ -99,6 +99,8 @@ class Checkup:
         try:
             lease = server.storage.add_lease(index, self._tools.lease_secrets_for(index, server))
             await within(ANSWER_SECONDS, self._tools.clock, lease)
+        except CancelledError:
+            raise
         except Exception:
             note_failure(Failure(), server)  # type: ignore[no-untyped-call]
 
@@ -121,6 +123,8 @@ class Checkup:
             except CorruptShare as fault:
                 shares.note_bad(place, share.start)
                 self._tools.advisories.report(place.server, self._slot.storage_index, place.number, fault.reason)
+            except CancelledError:
+                raise
             except Exception:
                 # Not verified is not good, but neither is it known to be bad.
                 shares.found.pop(place, None)

@@ -27,7 +27,7 @@ class KeyPool:
         self._workers = workers
         self._generate = generate
         self._ready: deque[PrivateKey] = deque()
-        self._size = FEWEST
+        self._size = 0
         self._making = False
 
     async def take(self) -> PrivateKey:
@@ -35,13 +35,14 @@ class KeyPool:
         if self._ready:
             key = self._ready.popleft()
         else:
-            self._size = min(2 * self._size, MOST)
+            self._size = min(2 * self._size, MOST) if self._size else FEWEST
             key = await self._workers.run(self._generate)
         self.prepare()
         return key
 
     def prepare(self) -> None:
         """See that keys will be ready."""
+        self._size = self._size or FEWEST
         if not self._making and len(self._ready) < self._size:
             self._making = True
             # One at a time: the other worker threads are for those who are waiting.

@@ -110,14 +110,14 @@ class Publication:
         try:
             for server, numbers in list(self._goal.wanted.items()):
                 self._tell(server, frozenset(numbers))
-            while any(not call.late for call in self._calls):
-                letter = await self._letters.take()
-                if isinstance(letter, _Late):
-                    letter.call.late = True
-                    self._tools.patience.late(letter.call.server, self._tools.clock.seconds())
-                    self._fail(letter.call.server, "does not answer")
-                else:
-                    self._read(letter.call, letter.written)
+            await self._hear_all()
+            # Shares are offered to others only when it is certain that nobody else has written: two heads of one number are
+            # bad enough without being spread further.
+            while self._rehome and not self._overtaken and self._offer_elsewhere():
+                await self._hear_all()
+            # Perhaps all are slow.
+            while self._calls and not self._overtaken and not self._is_happy(threshold):
+                self._open(await self._letters.take())
         finally:
             for call in self._calls:
                 call.stop()
@@ -187,6 +187,19 @@ class Publication:
 
     # --- hearing --------------------------------------------------------------------------------------------------
 
+    async def _hear_all(self) -> None:
+        """Take all answers that come in time."""
+        while any(not call.late for call in self._calls):
+            self._open(await self._letters.take())
+
+    def _open(self, letter: _Answer | _Late) -> None:
+        if isinstance(letter, _Late):
+            letter.call.late = True
+            self._tools.patience.late(letter.call.server, self._tools.clock.seconds())
+            self._fail(letter.call.server, "does not answer")
+        else:
+            self._read(letter.call, letter.written)
+
     def _read(self, call: _Call, written: bool | Failure) -> None:
         call.stop()
         self._calls.remove(call)
@@ -196,8 +209,9 @@ class Publication:
             wrong_enabler = "was written by somebody else" if isinstance(error, BadWriteEnabler) else str(error)
             self._fail(server, wrong_enabler or "failed")
             return
-        if not call.late:
-            self._tools.patience.answered(server, self._tools.clock.seconds() - call.asked_at)
+        self._tools.patience.answered(server, self._tools.clock.seconds() - call.asked_at)
+        if call.late and written:
+            self._failed.pop(server, None)
         if self._is_overtaken(server):
             self._overtaken = True
             return
@@ -227,15 +241,17 @@ class Publication:
         return (wanted | extra) - done
 
     def _fail(self, server: GridServer, reason: str) -> None:
-        """Do without `server`; its shares go elsewhere."""
+        """Do without `server`."""
         self._failed.setdefault(server, reason)
         self._goal.give_up(server)
-        if not self._rehome or self._overtaken:
-            return
-        for other in self._goal.place(self._goal.homeless(self._placed), self._candidates()):
-            done = {number for number, servers in self._placed.items() if other in servers}
-            telling = {number for call in self._calls if call.server is other for number in call.numbers}
-            self._tell(other, frozenset(self._goal.wanted[other] - done - telling))
+
+    def _offer_elsewhere(self) -> bool:
+        """Tell other servers to take the shares that have lost their place; whether there are any to be told."""
+        chosen = self._goal.place(self._goal.homeless(self._placed), self._candidates())
+        for server in chosen:
+            done = {number for number, servers in self._placed.items() if server in servers}
+            self._tell(server, frozenset(self._goal.wanted[server] - done))
+        return bool(chosen)
 
     # --- done -----------------------------------------------------------------------------------------------------
 
@@ -244,9 +260,11 @@ class Publication:
             self._map.silent.setdefault(server, ServerError(self._failed[server]))
         if self._overtaken:
             raise UncoordinatedWrite("somebody else has written the same mutable file at the same time")
-        happy = happiness(self._placed)
-        if len(self._placed) < self._prefix.needed or happy < threshold or not self._placed:
-            raise UnhappyUpload(self._story(happy, threshold))
+        if not self._is_happy(threshold):
+            raise UnhappyUpload(self._story(happiness(self._placed), threshold))
+
+    def _is_happy(self, threshold: int) -> bool:
+        return len(self._placed) >= self._prefix.needed and happiness(self._placed) >= threshold
 
     def _story(self, happy: int, threshold: int) -> str:
         if not self._placed and not self._failed:

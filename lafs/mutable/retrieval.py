@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from attrs import define, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from lafs.crypto.storage_index import StorageIndex
@@ -24,10 +24,10 @@ from lafs.mutable.survey import note_failure
 from lafs.mutable.tools import Tools
 from lafs.tasks import Mailbox, Timer, gather, spawn
 
-RUN_SIZE: Final = 1024 * 1024
+RUN_SIZE: Final = 2 * 1024 * 1024
 """Bytes of contents in one run: a third of that, or so, is read from each share in one call."""
 
-RUNS_IN_FLIGHT: Final = 6
+RUNS_IN_FLIGHT: Final = 4
 
 PATIENCE_SECONDS: Final = 1.0
 
@@ -117,6 +117,8 @@ class Retrieval:
         for share in self.version.shares.get(number, ()):
             try:
                 return await self.reader.leaves(share)
+            except CancelledError:
+                raise
             except Exception:
                 self.give_up(share, Failure())  # type: ignore[no-untyped-call]
         raise self.not_enough()

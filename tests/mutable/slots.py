@@ -2,14 +2,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from random import Random
 
 from lafs.capability import Cap, MutableWriteCap, parse
 from lafs.crypto.derivations import write_enabler
 from lafs.crypto.storage_index import StorageIndex
+from lafs.filesystem import ClientSecrets, Filesystem
+from lafs.immutable.parameters import EncodingParameters
 from lafs.interfaces import ByteRange, LeaseSecrets, SlotSecrets, SlotWrite
 from lafs.mutable.share_layout import parse_prefix
+from lafs.statistics import Counters
+from lafs.workers import InlineWorkers
 from tests.memory_grid import Grid
-from tests.simulation.machines import Machine
+from tests.simulation.machines import Machine, MachineGrid
+from tests.simulation.virtual_time import TenantClock
 
 EVERYTHING = [ByteRange(0, 100_000_000)]
 
@@ -76,3 +82,17 @@ def damage(
 def flip(share: bytes, position: int) -> bytes:
     """`share` with one bit changed."""
     return share[:position] + bytes([share[position] ^ 1]) + share[position + 1 :]
+
+
+def new_client(grid: Grid, seed: int = 0, encoding: EncodingParameters | None = None) -> Filesystem:
+    """Another client of `grid`, whose randomness is the same in every run."""
+    return Filesystem(
+        MachineGrid(grid.machines),
+        InlineWorkers(),
+        TenantClock(grid.time),
+        ClientSecrets(lease_secret=bytes(32), convergence=None),
+        encoding or grid.encoding,
+        Counters(),
+        random_bytes=Random(seed).randbytes,
+        generate_key=grid._generate_key,
+    )
