@@ -2,14 +2,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
+from foolscap.api import Tub, flushEventualQueue
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lafs.crypto.storage_index import StorageIndex
 from lafs.interfaces import LeaseSecrets
@@ -17,6 +19,7 @@ from lafs.statistics import Counters
 from lafs.tasks import spawn
 from lafs.workers import InlineWorkers
 from storage_server.disk import Disk, DiskSpace, RealDisk
+from storage_server.foolscap_service import FoolscapStorageService
 from storage_server.share_store import ShareStore
 
 T = TypeVar("T")
@@ -136,3 +139,32 @@ class SlowWorkers(InlineWorkers):
     def release(self) -> None:
         while self.gates:
             self.gates.pop(0).callback(None)
+
+
+@cache
+def certificate(number: int) -> bytes:
+    """The key and certificate of a tub. Making one costs more than most tests, so there are only a few."""
+    made: bytes = Tub().getCertData()
+    return made
+
+
+class LoopbackCase(TestCase):
+    """Tubs that meet over TCP on the loopback."""
+
+    timeout = 20
+    """Seconds after which trial calls a test hung."""
+
+    async def connected(self, store: ShareStore) -> tuple[Any, Tub]:
+        """A remote reference to the Foolscap door of `store`, and the client's tub that holds it."""
+        server, client = self._tub(0), self._tub(1)
+        listener = server.listenOn("tcp:0:interface=127.0.0.1")
+        server.setLocation(f"tcp:127.0.0.1:{listener.getPortnum()}")
+        return await client.getReference(server.registerReference(FoolscapStorageService(store))), client
+
+    def _tub(self, number: int) -> Tub:
+        tub = Tub(certData=certificate(number))
+        tub.setOption("expose-remote-exception-types", False)
+        tub.startService()
+        self.addCleanup(flushEventualQueue)
+        self.addCleanup(tub.stopService)
+        return tub

@@ -4,7 +4,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from foolscap.api import Tub, flushEventualQueue
 from twisted.internet import defer, reactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
@@ -13,19 +12,15 @@ from lafs.grid.foolscap_server import FoolscapServer
 from lafs.interfaces import StorageServer
 from lafs.statistics import Counters
 from lafs.workers import InlineWorkers, ThreadWorkers
-from storage_server.foolscap_service import FoolscapStorageService
 from storage_server.share_store import ShareStore
 from tests.storage_server.conformance import StorageServerConformance
-from tests.storage_server.harness import NODE_ID, MeasuredDisk
-
-TIMEOUT = 20
-"""Seconds after which trial calls a test hung."""
+from tests.storage_server.harness import NODE_ID, LoopbackCase, MeasuredDisk
 
 
 class InProcess(StorageServerConformance, TestCase):
     """The store itself, its disk work done at once."""
 
-    timeout = TIMEOUT
+    timeout = 20
     durability: Literal["full", "relaxed"] = "full"
 
     async def make_store(self, workers: Any = None) -> ShareStore:
@@ -63,23 +58,9 @@ class InThreads(InProcess):
         return await self.make_store(workers)
 
 
-class OverFoolscap(InProcess):
-    """The store behind its Foolscap door, and our own client's half in front of it, over TCP on the loopback."""
+class OverFoolscap(InProcess, LoopbackCase):
+    """The store behind its Foolscap door, and our own client's half in front of it."""
 
     async def make_server(self) -> StorageServer:
-        return FoolscapServer(await self.connect(await self.make_store()), reactor)
-
-    async def connect(self, store: ShareStore) -> Any:
-        """A remote reference to `store`."""
-        server, client = self.make_tub(), self.make_tub()
-        listener = server.listenOn("tcp:0:interface=127.0.0.1")
-        server.setLocation(f"tcp:127.0.0.1:{listener.getPortnum()}")
-        return await client.getReference(server.registerReference(FoolscapStorageService(store)))
-
-    def make_tub(self) -> Tub:
-        tub = Tub()
-        tub.setOption("expose-remote-exception-types", False)
-        tub.startService()
-        self.addCleanup(flushEventualQueue)
-        self.addCleanup(tub.stopService)
-        return tub
+        remote, _ = await self.connected(await self.make_store())
+        return FoolscapServer(remote, reactor)

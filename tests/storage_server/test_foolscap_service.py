@@ -4,41 +4,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from foolscap.api import Referenceable, RemoteException, Tub, flushEventualQueue
+from foolscap.api import Referenceable, RemoteException, Tub
 from foolscap.tokens import Violation
 from twisted.internet import reactor
-from twisted.trial.unittest import TestCase
 
 import lafs
 from lafs.crypto.storage_index import StorageIndex
 from lafs.tasks import sleep
-from storage_server.foolscap_service import FoolscapStorageService
 from tests.storage_server.conformance import contents
-from tests.storage_server.harness import Harness, secrets
+from tests.storage_server.harness import Harness, LoopbackCase, secrets
 
 INDEX = b"\x01" * 16
 RENEW, CANCEL, WRITE_ENABLER = b"r" * 32, b"c" * 32, b"w" * 32
 
 
-class OnTheWire(TestCase):
-    timeout = 20
-
+class OnTheWire(LoopbackCase):
     async def connect(self) -> tuple[Harness, Any, Tub]:
-        """A server, a remote reference to it, and the client's tub, over TCP on the loopback."""
+        """A server, a remote reference to it, and the client's tub."""
         harness = Harness(Path(self.mktemp()).resolve())
-        server, client = self.make_tub(), self.make_tub()
-        listener = server.listenOn("tcp:0:interface=127.0.0.1")
-        server.setLocation(f"tcp:127.0.0.1:{listener.getPortnum()}")
-        reference = await client.getReference(server.registerReference(FoolscapStorageService(harness.store)))
-        return harness, reference, client
-
-    def make_tub(self) -> Tub:
-        tub = Tub()
-        tub.setOption("expose-remote-exception-types", False)
-        tub.startService()
-        self.addCleanup(flushEventualQueue)
-        self.addCleanup(tub.stopService)
-        return tub
+        return harness, *await self.connected(harness.store)
 
     async def failure_of(self, work: Any) -> Any:
         """The remote failure of a call: its `type`, `value` and `traceback` as they came over the wire."""
