@@ -1,0 +1,109 @@
+"""What one process knows of one directory, through whichever caps it is open: its entries as last seen, and edits on their way.
+
+A directory is parsed once for each version, and of a new version only what is new in it is looked at. Spec: 04 §3.7.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+from lafs.directory.children import Listed, View
+from lafs.directory.edit_queue import EditQueue, Outcome
+from lafs.directory.edits import Edit, Moment, apply
+from lafs.directory.packing import Entries, parse
+from lafs.interfaces import Listing, MutableFileNode, MutableVersion
+from lafs.tasks import Clock
+from lafs.workers import Workers
+
+
+@frozen
+class Tools:
+    """What all directories of one client use."""
+
+    clock: Clock
+    workers: Workers
+
+
+class KnownDirectory:
+    """The entries of a directory as last read or written, and what they mean from each side. `used` is told of each use."""
+
+    def __init__(self, tools: Tools, immutable: bool, used: Callable[[KnownDirectory], None]) -> None:
+        self.tools = tools
+        self.entries: Entries | None = None
+        self.version: MutableVersion | None = None
+        self._immutable = immutable
+        self._used = used
+        self._listed: dict[View, Listed] = {}
+
+    @property
+    def weight(self) -> int:
+        """Bytes of contents that are remembered."""
+        return len(self.entries.contents) if self.entries is not None else 0
+
+    def forget(self) -> None:
+        """Let go of the memory that entries take."""
+        self.entries = self.version = None
+        self._listed.clear()
+
+    def same(self, contents: bytes) -> Entries | None:
+        """The entries, if they were read from just these contents."""
+        return self.entries if self.entries is not None and self.entries.contents == contents else None
+
+    async def read(self, contents: bytes, version: MutableVersion | None = None) -> Entries:
+        """The entries in `contents`, which were found on the grid. Raises BadDirectory."""
+        entries = self.same(contents)
+        if entries is None:
+            entries = await self.tools.workers.run_sized(len(contents), parse, contents, self._immutable)
+        self.learn(entries, version)
+        return entries
+
+    def learn(self, entries: Entries, version: MutableVersion | None) -> None:
+        """Remember `entries`, unless something newer is known by now."""
+        if version is None or self.version is None or version.sequence_number >= self.version.sequence_number:
+            self.entries, self.version = entries, version
+        self._used(self)
+
+    async def listing(self, entries: Entries, view: View) -> Listing:
+        """All children as seen from `view`."""
+        before = self._listed.get(view)
+        if before is not None and before.entries is entries:
+            return before.listing
+        listed = await self.tools.workers.run_sized(len(entries.contents), view.listing, entries, before)
+        self._listed[view] = listed
+        return listed.listing
+
+
+class EditedDirectory:
+    """The one place in the process where a mutable directory is changed."""
+
+    def __init__(self, known: KnownDirectory, file: MutableFileNode, view: View) -> None:
+        self.queue = EditQueue(self._publish)
+        self._known = known
+        self._file = file
+        self._view = view
+
+    async def _publish(self, edits: Sequence[Edit]) -> Sequence[Outcome]:
+        attempt = _Attempt(self._known, self._view, edits)
+        version = await self._file.modify(attempt.change)
+        assert attempt.entries is not None, "a file was modified without asking how"
+        self._known.learn(attempt.entries, version)
+        return attempt.outcomes
+
+
+class _Attempt:
+    """Applies edits to contents, to newer ones again if need be, and remembers what came of it the last time."""
+
+    def __init__(self, known: KnownDirectory, view: View, edits: Sequence[Edit]) -> None:
+        self.entries: Entries | None = None
+        self.outcomes: Sequence[Outcome] = []
+        self._known = known
+        self._view = view
+        self._edits = edits
+        self._moment = Moment(known.tools.clock.seconds())
+
+    def change(self, contents: bytes) -> bytes:
+        before = self._known.same(contents) or parse(contents)
+        self.entries, self.outcomes = apply(before, self._view, self._edits, self._moment)
+        self._moment = Moment(self._moment.now, first=False)
+        return contents if self.entries is before else self.entries.contents
