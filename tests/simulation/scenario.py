@@ -7,7 +7,7 @@ from __future__ import annotations
 from random import Random
 from typing import Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from lafs.immutable.parameters import EncodingParameters
 from tests.simulation.liars import LIES
@@ -126,21 +126,24 @@ def _size(random: Random, encoding: EncodingParameters) -> int:
 def _server(random: Random, number: int, weather: Weather, worker_seconds: float) -> ServerPlan:
     lag, jitter = random.choice([0.001, 0.02, 0.05, 0.15]), random.choice([1.0, 1.2, 3.0])
     plan = ServerPlan(number, lag, jitter, worker_seconds)
-    kind = random.random()
-    if weather == "calm" or kind < 0.6:
+    if weather == "calm":
         return plan
-    if kind < 0.65:
-        return ServerPlan(number, random.choice([1.0, 3.0, 9.0]), jitter, worker_seconds)
-    if kind < 0.75:
-        return ServerPlan(number, lag, jitter, worker_seconds, capacity=random.choice([0, 500, 3000, 20_000]))
-    if kind < 0.8:
-        return ServerPlan(number, lag, jitter, worker_seconds, readonly=True)
-    if weather == "rough":
-        return plan
-    if kind < 0.9:
-        lies = tuple(random.sample(LIES, random.randint(1, 3)))
-        return ServerPlan(number, lag, jitter, worker_seconds, lies=lies)
-    return ServerPlan(number, lag, jitter, worker_seconds, disk_fails=random.choice([0.01, 0.1, 0.5]))
+    kinds = {"sound": 60, "far": 5, "small": 10, "readonly": 5}
+    if weather == "brutal":
+        kinds |= {"sound": 40, "liar": 25, "bad disk": 15}
+    match random.choices(list(kinds), list(kinds.values()))[0]:
+        case "far":
+            return evolve(plan, lag=random.choice([1.0, 3.0, 9.0]))
+        case "small":
+            return evolve(plan, capacity=random.choice([0, 500, 3000, 20_000]))
+        case "readonly":
+            return evolve(plan, readonly=True)
+        case "liar":
+            return evolve(plan, lies=tuple(random.sample(LIES, random.randint(1, 3))))
+        case "bad disk":
+            return evolve(plan, disk_fails=random.choice([0.01, 0.1, 0.5]))
+        case _:
+            return plan
 
 
 def _errands(random: Random, contents: tuple[int, ...], rough: bool) -> tuple[Errand, ...]:

@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 
 from lafs.capability import Cap
 from lafs.crypto.storage_index import StorageIndex
-from lafs.errors import LafsError, SourceFailed, UnhappyUpload
+from lafs.errors import BadCiphertext, LafsError, SourceFailed, UnhappyUpload
 from lafs.filesystem import ClientSecrets, Filesystem
 from lafs.immutable.parameters import EncodingParameters
 from lafs.interfaces import GridServer, UploadResult
@@ -330,6 +330,8 @@ class World:
         if failure.check(LafsError) is None:
             raise Broken(f"{running.errand} failed with {_name(failure)}:\n{failure.getTraceback()}")
         message = str(failure.value)
+        if failure.check(BadCiphertext):
+            raise Broken(f"an honest uploader was blamed by {running.errand}: {message}")
         if failure.check(SourceFailed) and running.errand.source != "failing":
             raise Broken(f"the source of {running.errand} was blamed without reason: {message}")
         if failure.check(UnhappyUpload) and not any(machine.name in message for machine in self.machines):
