@@ -10,6 +10,7 @@ from lafs.capability import ImmutableVerifyCap
 from lafs.erasure import Coder
 from lafs.immutable.file_facts import FileFacts
 from lafs.immutable.server_speeds import ServerSpeeds
+from lafs.immutable.share_density import ShareDensity
 from lafs.immutable.share_fetch import ShareFetcher
 from lafs.immutable.share_map import ShareMap
 from lafs.immutable.share_search import ShareSearch
@@ -26,6 +27,7 @@ class DownloadTools:
     workers: Workers
     clock: Clock
     speeds: ServerSpeeds = field(factory=ServerSpeeds)
+    density: ShareDensity = field(factory=ShareDensity)
 
 
 @frozen(eq=False)
@@ -47,7 +49,7 @@ class RemoteFile:
         return cls(
             facts=facts,
             shares=shares,
-            search=ShareSearch(facts, tools.grid, tools.clock, tools.speeds, shares),
+            search=ShareSearch(facts, tools.grid, tools.clock, tools.speeds, tools.density, shares),
             coder=Coder(cap.needed, cap.total),
             fetcher=ShareFetcher(tools.workers, tools.clock, tools.speeds),
             tools=tools,

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from lafs.errors import ServerError
 from lafs.immutable.file_facts import FileFacts
 from lafs.immutable.server_speeds import ServerSpeeds
+from lafs.immutable.share_density import ShareDensity
 from lafs.immutable.share_map import ShareMap
 from lafs.interfaces import Grid, GridServer
 from lafs.tasks import Clock, Timer, spawn, within
@@ -25,8 +26,8 @@ from lafs.tasks import Clock, Timer, spawn, within
 FIND_TIMEOUT: Final = 15.0
 """Seconds after which a server is taken not to answer at all."""
 
-FIRST_SPARES: Final = 2
-"""Servers asked at first beyond those needed, at the least."""
+SPARES: Final = 1
+"""Shares looked for at first beyond those needed: one server may be slow or lost without a read noticing."""
 
 
 _log = Logger(namespace="lafs.download")
@@ -39,12 +40,19 @@ class ShareSearch:
     """
 
     def __init__(
-        self, facts: FileFacts, grid: Grid, clock: Clock, speeds: ServerSpeeds, shares: ShareMap
+        self,
+        facts: FileFacts,
+        grid: Grid,
+        clock: Clock,
+        speeds: ServerSpeeds,
+        density: ShareDensity,
+        shares: ShareMap,
     ) -> None:
         self._facts = facts
         self._grid = grid
         self._clock = clock
         self._speeds = speeds
+        self._density = density
         self._shares = shares
         self._listeners: dict[Callable[[], None], None] = {}  # In order: one run of a test must be like the next.
         self._asking: dict[GridServer, Deferred[None]] = {}
@@ -70,8 +78,8 @@ class ShareSearch:
         servers = self._servers()
         self._shares.keep_only(servers)
         if not self._wave:
-            needed, total = self._facts.cap.needed, self._facts.cap.total
-            self._ask(max(needed + FIRST_SPARES, min(total, 2 * needed + FIRST_SPARES)))
+            wanted = self._facts.cap.needed + SPARES
+            self._ask(max(wanted, min(self._facts.cap.total, self._density.servers_for(wanted))))
 
     def hunt(self, more: int) -> bool:
         """See that at least `more` servers are being asked.
@@ -147,6 +155,7 @@ class ShareSearch:
             self._shares.update(server, {})
         else:
             self._speeds.answered(server, self._clock.seconds() - started)
+            self._density.saw(bool(readers))
             self._shares.update(server, readers)
         finally:
             self._done(server)
