@@ -91,16 +91,28 @@ class PrivateKey:
 
         Refuses other sizes than 2048 bits, other kinds of key, PEM, bytes left over, and numbers that do not fit together.
         """
-        try:
-            key = load_der_private_key(der, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise ValueError("not an RSA private key") from None
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise ValueError("a private key of another kind than RSA")
-        if key.key_size != KEY_BITS:
-            raise ValueError(f"the private key of a mutable file has {KEY_BITS} bits, not {key.key_size}")
+        key = _loaded(der, skip_validation=False)
         is_pkcs8 = der[4:].startswith(_PKCS8_START)  # the header of so long a sequence has four bytes
         return cls(der if is_pkcs8 else _pkcs8(key), key)
+
+    @classmethod
+    def parse_owners(cls, der: bytes) -> PrivateKey:
+        """From the PKCS#8 DER bytes of a key that is known to be the one its owner made. Raises ValueError.
+
+        A hundred times faster than `parse`, for it does not ask again whether the primes are primes, only whether the numbers
+        fit together: nothing worse than invalid signatures can come of it.
+        """
+        key = _loaded(der, skip_validation=True)
+        numbers = key.private_numbers()
+        p, q, d, public = numbers.p, numbers.q, numbers.d, numbers.public_numbers
+        fitting = (
+            p > 2 and q > 2 and p % 2 and q % 2 and p * q == public.n
+            and d * public.e % (p - 1) == 1 and d * public.e % (q - 1) == 1
+            and numbers.dmp1 == d % (p - 1) and numbers.dmq1 == d % (q - 1) and numbers.iqmp * q % p == 1
+        )
+        if not fitting:
+            raise ValueError("the numbers of the private key do not fit together")
+        return cls(der, key)
 
     @property
     def write_key(self) -> bytes:
@@ -118,6 +130,18 @@ class PrivateKey:
 
     def __repr__(self) -> str:
         return "<PrivateKey>"
+
+
+def _loaded(der: bytes, skip_validation: bool) -> rsa.RSAPrivateKey:
+    try:
+        key = load_der_private_key(der, password=None, unsafe_skip_rsa_key_validation=skip_validation)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("not an RSA private key") from None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("a private key of another kind than RSA")
+    if key.key_size != KEY_BITS:
+        raise ValueError(f"the private key of a mutable file has {KEY_BITS} bits, not {key.key_size}")
+    return key
 
 
 def _pkcs8(key: rsa.RSAPrivateKey) -> bytes:

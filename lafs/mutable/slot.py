@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from attrs import define, field, frozen
 
 from lafs.crypto.aes import ctr
+from lafs.crypto.derivations import write_key_of_private_key
 from lafs.crypto.rsa import PrivateKey
 from lafs.crypto.storage_index import StorageIndex
 from lafs.interfaces import GridServer
@@ -37,9 +38,12 @@ class SigningKey:
     @classmethod
     def decrypted(cls, encrypted: bytes, write_key: bytes, public_key: bytes) -> SigningKey:
         """From what a share holds. Raises ValueError if it is not the key of this file. Spec: 03 §15."""
-        key = PrivateKey.parse(ctr(write_key, encrypted))
-        if key.write_key != write_key or key.public_key.der != public_key:
+        der = ctr(write_key, encrypted)
+        if write_key_of_private_key(der) != write_key:
             raise ValueError("the private key is another")
+        key = PrivateKey.parse_owners(der)
+        if key.public_key.der != public_key:
+            raise ValueError("the private key belongs to another public key")
         return cls(key, encrypted, write_key)
 
     @classmethod

@@ -106,6 +106,20 @@ class Keys(SynchronousTestCase):
         ed25519 = bytes.fromhex("302a300506032b6570032100") + VerifyingKey.of_server("v0-" + "a" * 52).raw
         self.assertRaises(ValueError, PublicKey.parse, ed25519)
 
+    def test_an_owners_key_is_read_without_testing_its_primes_again(self) -> None:
+        for vector in group("rsa_to_caps"):
+            der = b64decode(vector["in"]["private_key_b64"])
+            key = PrivateKey.parse_owners(der)
+            self.assertEqual((key.der, key.write_key), (der, PrivateKey.parse(der).write_key))
+            self.assertTrue(key.public_key.verify(key.sign(b"message"), b"message"))
+
+    @given(st.data())
+    def test_an_owners_key_that_is_damaged_is_a_key_or_refused(self, data: st.DataObject) -> None:
+        der = bytearray(some_key().der)
+        der[data.draw(st.integers(0, len(der) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+        with contextlib.suppress(ValueError):
+            PrivateKey.parse_owners(bytes(der)).sign(b"message")
+
     def test_numbers_that_do_not_fit_together_are_refused(self) -> None:
         # The peer loads such a key, and only fails when it signs.
         der = bytearray(some_key().der)
