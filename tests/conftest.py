@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
@@ -17,3 +19,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     expected = any(os.environ.get(name) for name in ("LAFS_PEER", "LAFS_REQUIRE_PEER", "CI"))
     if item.get_closest_marker("peer") and not expected:
         pytest.skip("LAFS_PEER does not name the peer's program; `make test` installs one")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """When a test fails, what the nodes that run meanwhile have logged is part of its report."""
+    report = yield
+    harness = sys.modules.get("tests.process.harness")
+    if report.failed and harness is not None:
+        report.sections += harness.logs()
+    return report

@@ -116,9 +116,10 @@ class Grid:
         return found
 
     def incoming(self) -> Sequence[Path]:
-        """Files of uploads that are not finished."""
+        """Shares of uploads that are not finished. The journal of a server lies in the same folder, and stays."""
         places = (server.directory / "storage" / "shares" / "incoming" for server in self.servers)
-        return [path for place in places if place.is_dir() for path in place.rglob("*") if path.is_file()]
+        files = (path for place in places if place.is_dir() for path in place.rglob("*") if path.is_file())
+        return [path for path in files if not path.name.startswith("journal-")]
 
     # --- making it ---
 
