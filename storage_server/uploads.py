@@ -139,7 +139,9 @@ class Upload:
             await uncancelled(self._lane.submit(partial(self._write, offset, data)))
 
     async def close(self) -> None:
-        """See `ShareWriter`. A share that was not written from end to end is refused, and forgotten."""
+        """See `ShareWriter`. Holes read as zeros, as we promise clients (old ones leave some); but a share whose last byte was
+        never written is one whose upload broke off: it is refused, and forgotten.
+        """
         self._must_be(_State.OPEN)
         self._state = _State.CLOSING
         self._timer.cancel()
@@ -217,9 +219,9 @@ class Upload:
         if self._state is _State.ABORTED:
             raise ServerError("the upload of this share is over")
         path = self._services.places.share(self.storage_index, self.number)
-        if not self._written.covers(0, self.size):
+        if not self._written.covers(max(0, self.size - 1), self.size):
             await self._forget()
-            raise ServerError("a share was closed before all of it was written")
+            raise ServerError("a share was closed before its end was written")
         if self._in_file or self.size > JOURNALED_SIZE:
             await self._close_file(path)
         else:
@@ -229,7 +231,7 @@ class Upload:
         """Through the journal: many shares, closed at about the same time, become certain by one sync."""
         pieces = self._take_pending()
         header, lease = frame(self.size, self._terms)
-        content = b"".join([header, *(pieces[offset] for offset in sorted(pieces)), lease])
+        content = b"".join([header, *_filled(pieces, self.size), lease])
         try:
             await self._services.commits.commit([Edit(path, [Put(0, content)], create=True)])
         finally:
@@ -324,7 +326,7 @@ class Upload:
                     file.write(HEADER.size + offset, data)
             else:
                 header, lease = frame(self.size, self._terms)
-                file.write(0, b"".join([header, *(pieces[offset] for offset in sorted(pieces)), lease]))
+                file.write(0, b"".join([header, *_filled(pieces, self.size), lease]))
             file.sync()
             size = file.size()
         finally:
@@ -339,6 +341,16 @@ class Upload:
             pass
         except OSError as error:
             log.error("An aborted upload could not be removed: {reason}", reason=reason_for_log(error))
+
+
+def _filled(pieces: Mapping[int, Bytes], size: int) -> Iterator[Bytes]:
+    """All `size` bytes of a share in order: its pieces, and zeros where there are none."""
+    end = 0
+    for offset in sorted(pieces):
+        yield bytes(offset - end)
+        yield pieces[offset]
+        end = offset + len(pieces[offset])
+    yield bytes(size - end)
 
 
 def _gaps(start: int, end: int, filled: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -152,7 +152,24 @@ class StorageServerConformance(Base):
         await writer.close()
         self.assertEqual(await self.stored(server), {0: b"abc"})
 
-    async def test_a_share_with_a_hole_is_refused_and_forgotten(self) -> None:
+    async def test_holes_of_a_share_read_as_zeros(self) -> None:
+        server = await self.make_server()
+        writer = await self.begin(server, 10)
+        await writer.write(8, b"89")
+        await writer.write(2, b"23")
+        await writer.close()
+        self.assertEqual(await self.stored(server), {0: b"\0\x0023\0\0\0\x0089"})
+
+    async def test_holes_of_a_large_share_read_as_zeros(self) -> None:
+        server = await self.make_server()
+        writer = await self.begin(server, 3_000_000)
+        await writer.write(1_000_000, b"x" * 1_000_000)
+        await writer.write(2_999_999, b"y")
+        await writer.close()
+        stored = (await self.stored(server))[0]
+        self.assertTrue(stored == bytes(1_000_000) + b"x" * 1_000_000 + bytes(999_999) + b"y", "zeros where nothing was written")
+
+    async def test_a_share_without_its_end_is_refused_and_forgotten(self) -> None:
         server = await self.make_server()
         writer = await self.begin(server, 10)
         await writer.write(0, b"1234")
