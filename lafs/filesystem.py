@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from attrs import field, frozen
 
 from lafs.capability import (
     Cap,
+    DirectoryCap,
     ImmutableReadCap,
     LiteralCap,
     MutableFormat,
@@ -16,20 +17,28 @@ from lafs.capability import (
     MutableVerifyCap,
     MutableWriteCap,
 )
+from lafs.capability_slots import child_caps
 from lafs.crypto.derivations import lease_secrets
 from lafs.crypto.rsa import PrivateKey
 from lafs.crypto.storage_index import StorageIndex
-from lafs.errors import BadCapability, SourceFailed
+from lafs.directory.children import View, pack_children
+from lafs.directory.deep_walk import Visit, walk
+from lafs.directory.directories import Directories
+from lafs.directory.directory import Directory
+from lafs.directory.moving import move
+from lafs.directory.traversal import Trail, follow
+from lafs.errors import BadCapability, ChildExists, NoSuchChild, NotADirectory, NotWriteable, SourceFailed
 from lafs.immutable.downloader import Downloader
 from lafs.immutable.keying import ConvergentKeys, Keyed, KeyMaker, RandomKeys
 from lafs.immutable.literal import LITERAL_LIMIT, LiteralFile
 from lafs.immutable.parameters import EncodingParameters
 from lafs.immutable.uploader import Uploader
-from lafs.interfaces import FileNode, Grid, GridServer, LeaseSecrets, Source, UploadResult
+from lafs.interfaces import FileNode, Grid, GridServer, LeaseSecrets, NewChild, Replace, Source, UploadResult
 from lafs.mutable.files import FirstContents, MutableFiles
 from lafs.mutable.node import MutableFile
 from lafs.mutable.share_layout import MOST_SHARES
 from lafs.mutable.tools import Coding
+from lafs.sources import BytesSource
 from lafs.statistics import Counters
 from lafs.tasks import Clock
 from lafs.workers import Workers
@@ -68,6 +77,7 @@ class Filesystem:
         self._mutable = MutableFiles(
             grid, workers, clock, coding, self._secrets_for, counters, random_bytes, generate_key
         )
+        self._directories = Directories(clock, workers, self.open, self._mutable.open)
         self._keys: KeyMaker
         if secrets.convergence is None:
             self._keys = RandomKeys(random_bytes, workers, spool)
@@ -119,6 +129,82 @@ class Filesystem:
         """Have keys for new mutable files made in the background, so that the first need not wait for one."""
         self._mutable.prepare()
 
+    # --- directories ---------------------------------------------------------------------------------------------
+
+    def open_directory(self, cap: Cap) -> Directory:
+        """The directory that `cap` reads. Raises BadCapability for any other cap."""
+        return self._directories.open(cap)
+
+    async def create_directory(
+        self, children: Iterable[NewChild] = (), format: MutableFormat = "SDMF", private_key: PrivateKey | None = None
+    ) -> Directory:
+        """Make a new mutable directory, which nothing leads to yet. Raises BadChild, and as `create_mutable`."""
+        children = tuple(children)
+        file = await self._mutable.create(lambda cap: pack_children(children, View(cap.write_key)).contents, format, private_key)
+        return self.open_directory(DirectoryCap(file.cap))
+
+    async def create_immutable_directory(self, children: Iterable[NewChild]) -> Directory:
+        """Store a directory that never changes. Raises BadChild if one of `children` may change, and as `upload`."""
+        packed = pack_children(children, View(immutable=True))
+        result = await self.upload(BytesSource(packed.contents))
+        assert isinstance(result.cap, ImmutableReadCap | LiteralCap)
+        return self.open_directory(DirectoryCap(result.cap))
+
+    async def follow(self, cap: Cap, path: Sequence[str]) -> Trail:
+        """Go along `path` from `cap` as far as it leads; the trail says what is in the way, if anything is."""
+        return await follow(self.open_directory, cap, path)
+
+    async def resolve(self, cap: Cap, path: Sequence[str]) -> Trail:
+        """Go along `path` from `cap` to its end. Raises NoSuchChild, NotADirectory, naming what could not be followed."""
+        trail = await self.follow(cap, path)
+        if trail.obstacle is not None:
+            raise trail.obstacle
+        return trail
+
+    async def make_directories(self, cap: Cap, path: Sequence[str], format: MutableFormat = "SDMF") -> Directory:
+        """The directory at `path` below `cap`; it, and those on the way to it, are made if they are not there.
+
+        Raises NotADirectory if something else is in the way.
+        """
+        while True:
+            trail = await self.follow(cap, path)
+            if isinstance(trail.obstacle, NoSuchChild):
+                parent = trail.passed[-1]
+                if parent.cap.is_readonly:
+                    raise NotWriteable(f"There is no {trail.rest[0]!r}, and it cannot be made in a directory that can only be read.")
+                # From the bottom up, so that all of them appear with one change of what is there.
+                made = await self.create_directory(format=format)
+                below = made
+                for name in reversed(trail.rest[1:]):
+                    below = await self.create_directory([_link(name, below)], format)
+                try:
+                    await parent.add([_link(trail.rest[0], below)], "never")
+                except ChildExists:
+                    continue  # Somebody else was faster: go along theirs.
+                return made
+            if trail.obstacle is not None:
+                raise trail.obstacle
+            if not isinstance(trail.cap, DirectoryCap):
+                raise NotADirectory(path[-1] if path else "", unknown=trail.cap is None)
+            return self.open_directory(trail.cap)
+
+    async def move(
+        self,
+        source: Directory,
+        name: str,
+        target: Directory,
+        new_name: str,
+        replace: Replace = "always",
+        passed: Collection[Directory] = (),
+    ) -> None:
+        """Move a child of `source` into `target`, to which `passed` lead. See lafs/directory/moving.py."""
+        await move(source, name, target, new_name, replace, passed)
+
+    def walk(self, cap: Cap) -> AsyncGenerator[Visit, None]:
+        """Visit the directory of `cap` and all that is below it. Raises BadCapability. See lafs/directory/deep_walk.py."""
+        directory = self.open_directory(cap)
+        return walk(self.open_directory, directory.cap)
+
     async def _literal(self, source: Source, size: int) -> UploadResult:
         contents = await source.read(size) if size else b""
         if len(contents) != size:
@@ -133,3 +219,7 @@ class Filesystem:
     def _secrets_for(self, storage_index: StorageIndex, server: GridServer) -> LeaseSecrets:
         renew, cancel = lease_secrets(self._secrets.lease_secret, storage_index, server.identity.lease_seed)
         return LeaseSecrets(renew, cancel)
+
+
+def _link(name: str, directory: Directory) -> NewChild:
+    return NewChild(name, child_caps(directory.cap.text, None))

@@ -5,7 +5,7 @@ cannot be read is shown with its error, and the walk goes on.
 """
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -21,7 +21,7 @@ FETCHED_AHEAD: Final = 8
 """Directories asked for before their turn."""
 
 MOST_HELD: Final = 64
-"""Listings that wait for their turn. More are dropped, those last that come first, and fetched again in the end."""
+"""Directories fetched, or being fetched, before their turn. Of more, that whose turn is furthest is dropped, and fetched later."""
 
 
 @frozen
@@ -101,14 +101,14 @@ class _Fetching:
         """The next one, and what is in it."""
         pending = self._stack.pop()
         fetched = self._fetched.pop(pending, None) or self._fetch(pending)
-        listing = await fetched
-        return pending, listing
+        self._fetch_ahead()
+        return pending, await fetched
 
     def cancel(self) -> None:
         """Stop all that is in flight."""
         fetched, self._fetched, self._stack = self._fetched, {}, []
         for each in fetched.values():
-            each.cancel()
+            _drop(each)
 
     def _fetch_ahead(self) -> None:
         for pending in reversed(self._stack[-FETCHED_AHEAD:]):
@@ -119,7 +119,7 @@ class _Fetching:
         if len(self._fetched) > MOST_HELD:
             for pending in self._stack:
                 if pending in self._fetched:
-                    self._fetched.pop(pending).cancel()
+                    _drop(self._fetched.pop(pending))
                     break
 
     def _fetch(self, pending: _Pending) -> Deferred[Listing | LafsError]:
@@ -135,7 +135,12 @@ class _Fetching:
             self._in_flight -= 1
 
 
-async def walk(open_directory: Callable[[Cap], Directory], start: DirectoryCap) -> AsyncIterator[Visit]:
+def _drop(fetched: Deferred[Listing | LafsError]) -> None:
+    fetched.addErrback(lambda _: None)
+    fetched.cancel()
+
+
+async def walk(open_directory: Callable[[Cap], Directory], start: DirectoryCap) -> AsyncGenerator[Visit, None]:
     """Visit `start` and all that is below it; of several links to one object the first. Close it to stop early.
 
     Order: a directory, its unknown children, its files, then its directories with all that is below each; by name. What has
