@@ -19,6 +19,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     expected = any(os.environ.get(name) for name in ("LAFS_PEER", "LAFS_REQUIRE_PEER", "CI"))
     if item.get_closest_marker("peer") and not expected:
         pytest.skip("LAFS_PEER does not name the peer's program; `make test` installs one")
+    if "tests.process.harness" in sys.modules:
+        sys.modules["tests.process.harness"].forget_logs()
 
 
 @pytest.hookimpl(wrapper=True)

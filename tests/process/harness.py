@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypeVar
@@ -186,7 +187,9 @@ class Node:
 
     @property
     def log(self) -> str:
-        """What it printed since it was last started."""
+        """What it printed since it was last started; nothing once its folder is gone."""
+        if not self._log_path.exists():
+            return ""
         with self._log_path.open("rb") as log:
             log.seek(self._log_start)
             return log.read().decode(errors="replace")
@@ -217,6 +220,7 @@ class Node:
             self._signal(signal.SIGKILL)
             self._process.wait()
             _alive.discard(self)
+            _ended.append(_log_of(self))
 
     # --- what it costs ---
 
@@ -254,13 +258,23 @@ def _die_with_parent() -> None:
         _C_LIBRARY.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+_ended: deque[tuple[str, str]] = deque(maxlen=10)
+
+
 def logs() -> list[tuple[str, str]]:
-    """The ends of the logs of all nodes that were started and not ended: (title, text), without the chatter of waiting."""
-    return [(f"log of {node}", "\n".join(_worth_showing(node.log))[-LOG_SHOWN:]) for node in sorted(_alive, key=repr)]
+    """The ends of the logs of nodes that run, and of the last that were ended since `forget_logs`: (title, text)."""
+    return [*_ended, *map(_log_of, sorted(_alive, key=repr))]
 
 
-def _worth_showing(log: str) -> list[str]:
-    return [line for line in log.splitlines() if "GET /?t=json" not in line]
+def forget_logs() -> None:
+    """A new test begins."""
+    _ended.clear()
+
+
+def _log_of(node: Node) -> tuple[str, str]:
+    """Without the chatter of waiting."""
+    lines = [line for line in node.log.splitlines() if "GET /?t=json" not in line]
+    return f"log of {node}", "\n".join(lines)[-LOG_SHOWN:]
 
 
 @atexit.register
