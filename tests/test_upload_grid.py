@@ -12,7 +12,7 @@ from lafs.immutable.parameters import EncodingParameters
 from lafs.immutable.share_allocation import ANSWER_SECONDS, PATIENCE_SECONDS
 from lafs.interfaces import StorageServer
 from lafs.sources import BytesSource
-from lafs.tasks import spawn
+from lafs.tasks import gather, spawn
 from tests.memory_grid import Grid, ms, random_bytes
 from tests.simulation.disk import Operation
 from tests.simulation.machines import Machine
@@ -106,6 +106,28 @@ class Placement(SynchronousTestCase):
         grid.make_readonly(grid.machines[:5])
         upload = grid.store(CONTENT)
         self.assertEqual((upload.cap, upload.result.pushed_shares, len(upload.result.sharemap)), (cap, 0, 10))
+
+
+class OneFileTwice(SynchronousTestCase):
+    """Uploads of one file at the same time do not stand in each other's way."""
+
+    def test_all_of_them_succeed_and_every_share_is_sent_once(self) -> None:
+        for content in (CONTENT, random_bytes(3_000_000)):
+            grid = Grid()
+            results = grid.run(gather(grid.client.upload(BytesSource(content)) for _ in range(3)))
+            self.assertEqual([result.pushed_shares for result in results], [10, 0, 0])
+            self.assertEqual(len({result.cap.text for result in results}), 1)
+            self.assertEqual([len(machines) for machines in grid.shares_of(results[0].cap).values()], [1] * 10)
+
+    def test_the_end_of_one_is_not_the_end_of_the_other(self) -> None:
+        for leaving in (0, 1):
+            grid = Grid()
+            uploads = [spawn(grid.client.upload(BytesSource(CONTENT))) for _ in range(2)]
+            grid.time.pass_time(ms(120))
+            uploads[leaving].cancel()
+            self.failureResultOf(uploads[leaving], CancelledError)
+            self.assertEqual(grid.run(uploads[1 - leaving]).cap, grid.upload(CONTENT))
+            self.assertEqual(grid.leftovers(), [])
 
 
 class FullServers(SynchronousTestCase):

@@ -6,7 +6,7 @@ and the slowest of the servers that are kept sets the pace. Called by `lafs.file
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from attrs import field, frozen
 
@@ -23,7 +23,7 @@ from lafs.immutable.segmentation import Segmentation
 from lafs.immutable.share_allocation import Homes, ShareAllocator
 from lafs.immutable.share_outbox import Pace, ShareOutbox
 from lafs.interfaces import Grid, GridServer, LeaseSecrets, Source, UploadResult
-from lafs.tasks import Clock, forget, settle, sleep, spawn
+from lafs.tasks import Clock, Lane, forget, settle, sleep, spawn
 from lafs.workers import Workers
 
 OVERDUE_CHECK_SECONDS = 1.0
@@ -53,6 +53,7 @@ class Uploader:
         self._clock = clock
         self._secrets_for = secrets_for
         self._suspects: WeakSet[GridServer] = WeakSet()
+        self._lanes: WeakValueDictionary[StorageIndex, Lane] = WeakValueDictionary()
 
     async def upload(self, source: Source, size: int, key: bytes, encoding: EncodingParameters) -> UploadResult:
         """Store the next `size` bytes of `source`, encrypted with `key` (16 bytes), and return the cap that reads them.
@@ -63,6 +64,12 @@ class Uploader:
         segmentation = Segmentation(size, encoding.segment_size_for(size), encoding.needed)
         layout = ShareLayout.of(segmentation, encoding.total)
         job = _Job(key, storage_index_of_read_key(key), layout, encoding)
+        # Two uploads of one file would refuse each other their shares; one after the other, the second finds all there.
+        lane = self._lanes.setdefault(job.storage_index, Lane())
+        return await lane.submit(lambda: self._upload(source, size, job))
+
+    async def _upload(self, source: Source, size: int, job: _Job) -> UploadResult:
+        key, layout, encoding = job.key, job.layout, job.encoding
         began = self._clock.seconds()
         encoder = Encoder(source, key, layout, self._workers)
         try:
