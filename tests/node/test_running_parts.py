@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.errors import NodeError, ServerGone
@@ -115,6 +117,8 @@ class Connections(SynchronousTestCase):
         closed_one.makeConnection(transports[1])
         door.close()
         self.assertTrue(transports[0].disconnected or transports[0].aborting)
+        for protocol in (open_one, closed_one):  # their idle timers are the real reactor's
+            protocol.connectionLost(Failure(ConnectionAborted()))
 
 
 class FakeIntroducer:
