@@ -34,6 +34,9 @@ from lafs.tasks import Mailbox, Timer, spawn, within
 
 PATIENCE_SECONDS: Final = 2.0
 
+STRAGGLING: Final = 3.0
+"""Times as long as half of the servers took, after which the others are late: however slow the line, it is the same for all."""
+
 TRIES: Final = 3
 """Calls to one server that answers, but does not write."""
 
@@ -48,6 +51,7 @@ class _Call:
     work: Deferred[bool] | None = None
     timer: Timer | None = None
     late: bool = False
+    hurried: bool = False
 
     def stop(self) -> None:
         if self.timer is not None and self.timer.active():
@@ -212,6 +216,7 @@ class Publication:
         self._tools.patience.answered(server, self._tools.clock.seconds() - call.asked_at)
         if call.late and written:
             self._failed.pop(server, None)
+        self._hurry(self._tools.clock.seconds() - call.asked_at)
         if self._is_overtaken(server):
             self._overtaken = True
             return
@@ -222,6 +227,18 @@ class Publication:
             self._tell(server, left)
         elif not written:
             self._fail(server, "refuses to write")
+
+    def _hurry(self, elapsed: float) -> None:
+        """When half of the servers have written, the last of them after `elapsed` seconds, wait for the others not much longer."""
+        written = {server for servers in self._placed.values() for server in servers}
+        if len(written) < len(self._calls):
+            return
+        for call in self._calls:
+            if not call.late and not call.hurried:
+                call.hurried = True
+                call.stop()
+                delay = max(PATIENCE_SECONDS, STRAGGLING * elapsed - (self._tools.clock.seconds() - call.asked_at))
+                call.timer = self._tools.clock.callLater(delay, self._letters.post, _Late(call))
 
     def _is_overtaken(self, server: GridServer) -> bool:
         """Whether `server` has shown a version that the owner has signed, and that is not older than ours."""

@@ -31,6 +31,9 @@ RUNS_IN_FLIGHT: Final = 4
 
 PATIENCE_SECONDS: Final = 1.0
 
+STRAGGLING: Final = 3.0
+"""Times as long as one share of a run took, after which the others are late: however slow the line, it is the same for all."""
+
 
 @define(eq=False)
 class _Reading:
@@ -242,3 +245,12 @@ class _Run:
             self._retrieval.give_up(reading.share, letter.outcome)
         elif len(self._complete) < self._needed:
             self._complete.setdefault(reading.share.place.number, letter.outcome)
+            self._hurry(self._tools.clock.seconds() - reading.asked_at)
+
+    def _hurry(self, elapsed: float) -> None:
+        for reading in self._reading:
+            if not reading.late:
+                reading.stop()
+                waited = self._tools.clock.seconds() - reading.asked_at
+                delay = max(PATIENCE_SECONDS, STRAGGLING * elapsed - waited)
+                reading.timer = self._tools.clock.callLater(delay, self._letters.post, _Late(reading))

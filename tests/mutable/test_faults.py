@@ -93,6 +93,17 @@ class HungServers(SynchronousTestCase):
         grid.run(node.read(sink))
         self.assertEqual(sink.content, contents)
 
+    def test_one_that_hangs_in_the_middle_of_a_large_write_delays_it_little(self) -> None:
+        grid = Grid()
+        node, cap = made(grid, b"small", "MDMF")
+        running = spawn(node.overwrite(BytesSource(random_bytes(3_000_000))))
+        grid.time.pass_time(0.12)
+        grid.hang(grid.machines[:2])
+        _, cost = grid._measured(running)
+        self.assertLess(cost.elapsed, 3.0)
+        self.assertEqual(grid.run(new_client(grid).open_mutable(cap).version()).size, 3_000_000)
+        self.assertEqual(len({number for number, sequence in numbers_stored(grid, cap) if sequence == 2}), 10)
+
     def test_slow_servers_are_waited_for_when_there_are_no_others(self) -> None:
         grid = Grid(latency=2.0)
         node, cap = made(grid, b"far away")

@@ -73,15 +73,16 @@ class Pool(SynchronousTestCase):
         self.assertEqual(len({self.successResultOf(each).der for each in taking}), 3)
 
     def test_keeps_more_after_it_has_run_out(self) -> None:
+        key = known_keys()()
+        pool = KeyPool(self.workers, lambda: key)
         for _ in range(10):
-            taking = [spawn(self.pool.take()) for _ in range(MOST + 1)]
+            taking = [spawn(pool.take()) for _ in range(MOST + 1)]
             self.workers.work()
             for each in taking:
                 self.successResultOf(each)
-        before = self.made
         for _ in range(MOST):
-            self.successResultOf(spawn(self.pool.take()))
-        self.assertEqual(self.made, before)
+            self.successResultOf(spawn(pool.take()))
+        self.assertNoResult(spawn(pool.take()))
 
     def test_a_failure_in_the_background_is_tried_again_with_the_next_key(self) -> None:
         failing = [True]
