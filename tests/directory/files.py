@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from lafs.capability import Cap, DirectoryCap, FileCap, MutableReadCap, MutableWriteCap, parse
+from lafs.capability import Cap, DirectoryCap, FileCap, LiteralCap, MutableReadCap, MutableWriteCap, parse
 from lafs.directory.directories import Directories
 from lafs.directory.directory import Directory
 from lafs.errors import UnrecoverableFile
@@ -131,7 +131,9 @@ class World:
         return MemoryFile(cap, self.slot(cap))
 
     def _open_immutable(self, cap: FileCap) -> FileNode:
-        found = self.immutable.get(cap.storage_index or cap)
+        if isinstance(cap, LiteralCap):
+            return ImmutableFile(cap, cap.content)
+        found = self.immutable.get(cap.storage_index)
         if found is None:
             raise UnrecoverableFile("not in this world")
         return found
