@@ -5,13 +5,14 @@ import json
 import os
 import subprocess
 import tempfile
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.process.gateway import path_of
-from tests.process.grids import Encoding, Grid
+from tests.process.grids import Client, Encoding, Grid
 from tests.process.harness import LAFS, free_port, run, wait_until
 
 pytestmark = pytest.mark.process
@@ -148,30 +149,43 @@ class Node(SynchronousTestCase):
 class Uploads(SynchronousTestCase):
     """An upload that does not end leaves nothing behind."""
 
-    def test_a_client_that_hangs_up_cancels_its_upload(self) -> None:
-        connection = grid.client().connect()
-        connection.putrequest("PUT", "/uri")
-        connection.putheader("Content-Length", str(50_000_000))
-        connection.endheaders()
-        connection.send(os.urandom(20_000_000))
-        connection.close()
-        wait_until(lambda: not self._is_uploading(), "the gateway to give up")
-        wait_until(lambda: not grid.incoming(), "the servers to forget")
+    streaming: Client
+    """Without convergence: what it sends to the servers need not wait for the end of the body."""
 
-    def test_a_node_without_convergence_that_is_killed_leaves_nothing_on_the_servers(self) -> None:
-        other = grid.add_client(options={"convergence": "none"})
-        connection = other.connect()
-        connection.putrequest("PUT", "/uri")
-        connection.putheader("Content-Length", str(50_000_000))
-        connection.endheaders()
-        connection.send(os.urandom(20_000_000))
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.streaming = grid.add_client(options={"convergence": "none"})
+
+    def test_a_client_that_hangs_up_before_the_servers_heard_of_it_cancels_its_upload(self) -> None:
+        self._half_an_upload(grid.client()).close()
+        wait_until(lambda: not self._is_uploading(grid.client()), "the gateway to give up")
+        self.assertEqual(grid.incoming(), [])
+
+    def test_a_client_that_hangs_up_later_cancels_its_upload_on_the_servers_too(self) -> None:
+        connection = self._half_an_upload(self.streaming)
         wait_until(grid.incoming, "the upload to reach the servers")
-        other.node.kill()
         connection.close()
         wait_until(lambda: not grid.incoming(), "the servers to forget")
+        self.assertFalse(self._is_uploading(self.streaming))
 
-    def _is_uploading(self) -> bool:
-        return bool(json.loads(grid.client().ask("GET", "/status?t=json").body)["active"])
+    def test_a_gateway_that_is_killed_leaves_nothing_on_the_servers(self) -> None:
+        connection = self._half_an_upload(self.streaming)
+        self.addCleanup(connection.close)
+        wait_until(grid.incoming, "the upload to reach the servers")
+        self.streaming.node.kill()
+        self.addCleanup(grid.heal)
+        wait_until(lambda: not grid.incoming(), "the servers to forget")
+
+    def _half_an_upload(self, client: Client) -> HTTPConnection:
+        connection = client.connect()
+        connection.putrequest("PUT", "/uri")
+        connection.putheader("Content-Length", str(50_000_000))
+        connection.endheaders()
+        connection.send(os.urandom(20_000_000))
+        return connection
+
+    def _is_uploading(self, client: Client) -> bool:
+        return bool(json.loads(client.ask("GET", "/status?t=json").body)["active"])
 
 
 class Configuration(SynchronousTestCase):
