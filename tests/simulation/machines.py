@@ -13,13 +13,14 @@ from random import Random
 from typing import Any, Literal
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 
 from lafs.crypto.derivations import ring_position
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import ServerError
 from lafs.interfaces import GridServer, ServerIdentity, StorageServer
 from lafs.statistics import Counters
-from lafs.tasks import sleep, uncancelled
+from lafs.tasks import uncancelled
 from lafs.workers import InlineWorkers, Workers
 from storage_server.share_store import ShareStore
 from tests.simulation.disk import PowerCut, SimulatedDisk
@@ -51,14 +52,33 @@ class TardyWorkers:
         self._clock = clock
         self._random = random
         self._slowest_seconds = slowest_seconds
+        self._jobs: dict[int, Deferred[None]] = {}
+        self._begun = 0
+        self._dead = False
+        clock.on_evict.append(self._die)
 
     async def run(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         # Cancelling one who waits for a worker does not stop the worker: it runs on a timer of its own.
-        async def do() -> Any:
-            await sleep(self._random.random() * self._slowest_seconds, self._clock)
-            return work(*args, **kwargs)
+        return await uncancelled(self._do(work, *args, **kwargs))
 
-        return await uncancelled(do())
+    async def _do(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self._dead:
+            raise PowerCut
+        number, turn = self._begun, Deferred[None]()
+        self._begun += 1
+        self._jobs[number] = turn
+        self._clock.callLater(self._random.random() * self._slowest_seconds, turn.callback, None)
+        try:
+            await turn
+        finally:
+            self._jobs.pop(number, None)
+        return work(*args, **kwargs)
+
+    def _die(self) -> None:
+        """The process ends: whoever waits in it comes to an end as well, and can do no more harm."""
+        self._dead = True
+        for turn in list(self._jobs.values()):
+            turn.errback(PowerCut())
 
     async def run_sized(self, size: int, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return await self.run(work, *args, **kwargs)
@@ -146,10 +166,10 @@ class Machine:
 
     def _stop_dead(self) -> None:
         self.store = None
-        self.clock.evict()
         if self.connection is not None:
             self.connection.server_is_dead()
             self.connection.cut()
+        self.clock.evict()
         self.on_death()
 
     def _lose_client(self) -> None:

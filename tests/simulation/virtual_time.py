@@ -82,6 +82,8 @@ class TenantClock:
     def __init__(self, time: VirtualTime) -> None:
         self._time: Clock = time
         self._calls: list[DelayedCall] = []
+        self.on_evict: list[Callable[[], None]] = []
+        """Called when the process has ended, to let those go who would wait in it for ever."""
 
     def seconds(self) -> float:
         return self._time.seconds()
@@ -105,3 +107,6 @@ class TenantClock:
         ended = Clock()  # type: ignore[no-untyped-call]
         ended.rightNow = self._time.seconds()
         self._time = ended
+        waiting, self.on_evict = self.on_evict, []
+        for release in waiting:
+            release()

@@ -111,10 +111,6 @@ class Client:
             Counters(),
         )
 
-    def die(self) -> None:
-        self.clock.evict()
-        self.grid.alive = False
-
 
 class ClientGrid(MachineGrid):
     """The grid of a client that may be dead: then there is nobody to talk to any more."""
@@ -227,12 +223,16 @@ class World:
             self._end_client()
 
     def _end_client(self) -> None:
-        self.client.die()
         for each in self.running:
             each.end("client died", self.time.seconds())
+        self.client.grid.alive = False
         for machine in self.machines:
             if machine.connection is not None:
                 machine.connection.cut()
+        # Nothing it does reaches anybody any more; but what waits in it must not be left to the garbage collector.
+        for each in self.running:
+            each.work.cancel()
+        self.client.clock.evict()
         self.client = self._new_client()
 
     # --- errands --------------------------------------------------------------------------------------------------------
@@ -340,19 +340,11 @@ class World:
             raise Broken(f"nothing went wrong, and yet {running.errand} failed: {message}")
 
     def _may_fail_in_calm(self, running: Running) -> bool:
-        """A read of what is not stored yet; an upload while another one of the same file is under way."""
-        uploads = [
-            each for each in self.running
-            if each.errand.kind == "upload" and each.errand.content == running.errand.content and each is not running
-        ]
-        if running.errand.kind == "download":
-            return not any(
-                isinstance(each.outcome, UploadResult) and each.ended is not None and each.ended <= running.began
-                for each in uploads
-            )
-        assert running.ended is not None
-        return any(
-            each.ended is not None and each.began <= running.ended and running.began <= each.ended for each in uploads
+        """Only a read of what is not stored yet."""
+        return running.errand.kind == "download" and not any(
+            isinstance(each.outcome, UploadResult) and each.ended is not None and each.ended <= running.began
+            for each in self.running
+            if each.errand.content == running.errand.content
         )
 
     def _judge_leftovers(self) -> None:
