@@ -171,7 +171,7 @@ class Filesystem:
             if isinstance(trail.obstacle, NoSuchChild):
                 parent = trail.passed[-1]
                 if parent.cap.is_readonly:
-                    raise NotWriteable(f"There is no {trail.rest[0]!r}, and it cannot be made in a directory that can only be read.")
+                    raise NotWriteable(f"There is no {trail.rest[0]!r}, and a directory that can only be read takes none.")
                 # From the bottom up, so that all of them appear with one change of what is there.
                 made = await self.create_directory(format=format)
                 below = made

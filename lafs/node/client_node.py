@@ -208,14 +208,17 @@ class ClientNode:
         # Imported here: a node that only stores needs none of it.
         from frontends.web.site import make_site
 
+        filesystem = self._filesystem(keys, broker)
         site = make_site(
-            self._filesystem(keys, broker),
+            filesystem,
             status,
             clock=self._reactor,
             counters=self._counters,
             allowed_hosts=self._configuration.node.web_hosts,
         )
-        return await web.serve(self._configuration, self._reactor, site, self._lifetime)
+        url = await web.serve(self._configuration, self._reactor, site, self._lifetime)
+        filesystem.prepare_keys()
+        return url
 
     def _filesystem(self, keys: Keys, broker: Broker) -> Filesystem:
         from lafs.filesystem import ClientSecrets, Filesystem
