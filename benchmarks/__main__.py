@@ -13,8 +13,8 @@ import attrs
 import click
 
 from benchmarks import report
-from benchmarks.floors import download_floor, upload_floor
-from benchmarks.race import ENCODING, LARGE, Size, race, runner
+from benchmarks.floors import download_floor, small_upload_floor, upload_floor
+from benchmarks.race import ENCODING, LARGE, SERVERS, Size, race, runner
 from tests.process.harness import LAFS, peer
 
 SIZES = [
@@ -38,6 +38,7 @@ def main(quick: bool, json_file: Path | None, folder: Path | None) -> None:
         race([ours, peers], QUICK if quick else SIZES, _tell)
         _tell("measuring the floor")
         floor = {"put 100 MB": upload_floor(LARGE, ENCODING), "get 100 MB": download_floor(LARGE)}
+        calls = small_upload_floor(SERVERS)
         own = sum(node.cpu_seconds for each in (ours, peers) for node in each.grid.nodes) + sum(os.times()[:4])
         elapsed = time.monotonic() - started
         others = max(0.0, _busy_seconds() - busy - own) / elapsed
@@ -52,6 +53,7 @@ def main(quick: bool, json_file: Path | None, folder: Path | None) -> None:
         print(f"on average {others:.2f} processors were busy with other things meanwhile.\n")
         print(report.table(ours, peers), "\n")
         print(report.floors(floor, ours, peers), "\n")
+        print(report.small_floor(calls, ours, peers), "\n")
         print(report.memory(ours, peers))
         if json_file is not None:
             json_file.write_text(json.dumps(report.document(floor, [ours, peers], machine), indent=1))

@@ -1,24 +1,27 @@
-"""What moving bytes over Foolscap costs at the very least: 1 MiB in each call, TLS, loopback, and nothing else.
+"""What Foolscap costs at the very least: the calls of an upload or a download over TLS and loopback, and nothing done with them.
 
-    python -m benchmarks.bare_foolscap serve                     prints a FURL, serves until it is killed
-    python -m benchmarks.bare_foolscap send|fetch FURL BYTES     moves so many bytes, prints CPU seconds of this process
+    python -m benchmarks.bare_foolscap serve PORT                prints a FURL, serves until it is killed
+    python -m benchmarks.bare_foolscap send|fetch BYTES FURL     moves so many bytes, 1 MiB in each call
+    python -m benchmarks.bare_foolscap store FILES FURL...       stores so many small shares on each: allocate, write, close
 
-Run as child processes by `floors`, so that each end's processor time is its own.
+All but `serve` print the CPU seconds that it took this process. Run as child processes by `floors`, so that each end's
+processor time is its own.
 """
 from __future__ import annotations
 
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from foolscap.api import Referenceable, RemoteInterface, Tub
+from foolscap.api import DictOf, Referenceable, RemoteInterface, SetOf, Tub, TupleOf
 from foolscap.schema import ByteStringConstraint
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from lafs.tasks import spawn
+from lafs.tasks import gather, spawn
 
 PIECE = 1024 * 1024
 DATA = ByteStringConstraint(PIECE)
@@ -30,15 +33,45 @@ CALLS_UNDER_WAY = 10
 """As many as there are servers in the race: a client that sends to all of them has so many calls under way."""
 
 
-# Foolscap reads the signatures of these methods, and finds the interface by its name.
+SMALL_SHARE = 4000
+"""Bytes of a share of a 10 kB file, 3-of-10, with its hashes."""
+
+SECRET = ByteStringConstraint(32)
+
+
+# Foolscap reads the signatures of these methods, and finds the interfaces by their names.
+class RIBareWriter(RemoteInterface):
+    __remote_name__ = "RIBareWriter.benchmarks.lafs"
+
+    def write(offset=int, data=DATA):  # type: ignore[no-untyped-def]  # noqa: N805
+        return None
+
+    def close():  # type: ignore[no-untyped-def,misc]
+        return None
+
+
 class RIBareStore(RemoteInterface):
     __remote_name__ = "RIBareStore.benchmarks.lafs"
 
     def write(offset=int, data=DATA):  # type: ignore[no-untyped-def]  # noqa: N805
         return None
 
+    def allocate(index=SECRET, renew=SECRET, cancel=SECRET, numbers=SetOf(int), size=int, canary=Referenceable):  # type: ignore[no-untyped-def]  # noqa: B008, N805
+        return TupleOf(SetOf(int), DictOf(int, RIBareWriter))
+
     def read(offset=int, length=int):  # type: ignore[no-untyped-def]  # noqa: N805
         return DATA
+
+
+@implementer(RIBareWriter)
+class BareWriter(Referenceable):
+    """One share, forgotten as it comes."""
+
+    def remote_write(self, offset: int, data: bytes) -> None:
+        return None
+
+    def remote_close(self) -> None:
+        return None
 
 
 @implementer(RIBareStore)
@@ -50,6 +83,11 @@ class BareStore(Referenceable):
 
     def remote_write(self, offset: int, data: bytes) -> None:
         return None
+
+    def remote_allocate(
+        self, index: bytes, renew: bytes, cancel: bytes, numbers: set[int], size: int, canary: Any
+    ) -> tuple[set[int], dict[int, BareWriter]]:
+        return set(), {number: BareWriter() for number in numbers}
 
     def remote_read(self, offset: int, length: int) -> bytes:
         return self._piece[:length]
@@ -86,11 +124,31 @@ async def move(direction: str, furl: str, size: int) -> None:
     print(time.process_time() - started, flush=True)
 
 
+async def store(files: int, furls: Sequence[str]) -> None:
+    """Store one small share on each server, so many times over, and print what it cost this process."""
+    tub = Tub()
+    tub.startService()
+    servers = await gather([tub.getReference(furl) for furl in furls])
+    canary, data = Referenceable(), bytes(SMALL_SHARE)
+
+    async def share(server: Any, number: int) -> None:
+        _, writers = await server.callRemote("allocate", bytes(32), bytes(32), bytes(32), {number}, SMALL_SHARE, canary)
+        written = writers[number].callRemote("write", 0, data)
+        await writers[number].callRemote("close")
+        await written
+
+    started = time.process_time()
+    for _ in range(files):
+        await gather([share(server, number) for number, server in enumerate(servers)])
+    print(time.process_time() - started, flush=True)
+
+
 def main() -> None:
     if sys.argv[1] == "serve":
         serve(int(sys.argv[2]))
         return
-    moving = spawn(move(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    count, furls = int(sys.argv[2]), sys.argv[3:]
+    moving = spawn(store(count, furls) if sys.argv[1] == "store" else move(sys.argv[1], furls[0], count))
     moving.addErrback(lambda failure: print(failure.getTraceback(), file=sys.stderr))
     moving.addBoth(lambda _: reactor.stop())
     reactor.run()

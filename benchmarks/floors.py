@@ -10,14 +10,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import zfec
 from attrs import frozen
 from Crypto.Cipher import AES
 
 from tests.process.grids import Encoding
-from tests.process.harness import free_port
+from tests.process.harness import free_port, processor_seconds
 
 SEGMENT = 1024 * 1024
 
@@ -83,12 +84,43 @@ def _coding(size: int, encoding: Encoding) -> float:
 
 
 def _moving(direction: str, size: int) -> float:
-    module = [sys.executable, "-m", "benchmarks.bare_foolscap"]
-    with subprocess.Popen([*module, "serve", str(free_port())], stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            furl = server.stdout.readline().strip()
-            moved = subprocess.run([*module, direction, furl, str(size)], capture_output=True, text=True, check=True)
-        finally:
-            server.kill()
-    return float(moved.stdout)
+    with _servers(1) as servers:
+        return _bare(direction, size, servers)
+
+
+def small_upload_floor(servers: int, files: int = 100) -> tuple[float, float]:
+    """Storing a small file on so many servers: processor seconds of (gateway, all servers), for the calls alone."""
+    with _servers(servers) as bare:
+        before = sum(_spent(each) for each in bare)
+        gateway = _bare("store", files, bare)
+        return gateway / files, (sum(_spent(each) for each in bare) - before) / files
+
+
+@frozen
+class _Server:
+    furl: str
+    pid: int
+
+
+@contextmanager
+def _servers(count: int) -> Iterator[list[_Server]]:
+    """Bare Foolscap servers, each a process."""
+    with ExitStack() as stack:
+        started = []
+        for _ in range(count):
+            server = stack.enter_context(subprocess.Popen([*_MODULE, "serve", str(free_port())], stdout=subprocess.PIPE, text=True))
+            stack.callback(server.kill)
+            started.append(server)
+        yield [_Server(server.stdout.readline().strip(), server.pid) for server in started if server.stdout is not None]
+
+
+_MODULE = (sys.executable, "-m", "benchmarks.bare_foolscap")
+
+
+def _bare(work: str, count: int, servers: list[_Server]) -> float:
+    furls = [server.furl for server in servers]
+    return float(subprocess.run([*_MODULE, work, str(count), *furls], capture_output=True, text=True, check=True).stdout)
+
+
+def _spent(server: _Server) -> float:
+    return processor_seconds(server.pid)

@@ -59,6 +59,17 @@ def floors(floor: Mapping[str, Floor], ours: Runner, peers: Runner) -> str:
     return _aligned(rows)
 
 
+def small_floor(calls: tuple[float, float], ours: Runner, peers: Runner) -> str:
+    """The same for a small upload, where the calls are all there is to it."""
+    mine, theirs = _middle(ours.samples["put 10 kB"]), _middle(peers.samples["put 10 kB"])
+    gateway, servers = calls
+    return (
+        f"The calls of a small upload over bare Foolscap cost a gateway {_time(gateway)} and ten servers {_time(servers)}; "
+        f"put 10 kB costs lafs {mine.gateway / gateway:.2f} and {mine.servers / servers:.2f} times that, "
+        f"the peer {theirs.gateway / gateway:.2f} and {theirs.servers / servers:.2f} times."
+    )
+
+
 def document(floor: Mapping[str, Floor], runners: Sequence[Runner], machine: Mapping[str, object]) -> dict[str, Any]:
     """Everything that was measured, every sample of it."""
     return {

@@ -227,8 +227,7 @@ class Node:
     @property
     def cpu_seconds(self) -> float:
         """Processor time it has used since it was started, its own and the kernel's for it."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_seconds(self.pid)
 
     @property
     def peak_resident(self) -> int:
@@ -244,6 +243,12 @@ class Node:
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
         raise ProcessFailed(f"the kernel does not say the {name} of {self}")
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process since it was started, its own and the kernel's for it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 _alive: set[Node] = set()
