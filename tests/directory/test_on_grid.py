@@ -103,8 +103,8 @@ class Contention(OnGrid):
 
         async def write(writer: int) -> None:
             mine = clients[writer % len(clients)].open_directory(directory.cap)
-            for number in range(100):
-                await mine.add([new(f"{writer:02}-{number:03}")], "never")
+            for start in range(0, 100, 5):
+                await gather(mine.add([new(f"{writer:02}-{number:03}")], "never") for number in range(start, start + 5))
 
         self.grid.run(gather(write(writer) for writer in range(20)))
         expected = [f"{writer:02}-{number:03}" for writer in range(20) for number in range(100)]
