@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from attrs import frozen
+from twisted.logger import Logger
 
 from lafs.directory.children import Listed, View
 from lafs.directory.edit_queue import EditQueue, Outcome
@@ -15,6 +16,8 @@ from lafs.directory.packing import Entries, parse
 from lafs.interfaces import Listing, MutableFileNode, MutableVersion
 from lafs.tasks import Clock
 from lafs.workers import Workers
+
+_log = Logger(namespace="lafs.directory")
 
 
 @frozen
@@ -71,6 +74,7 @@ class KnownDirectory:
             return before.listing
         listed = await self.tools.workers.run_sized(len(entries.contents), view.listing, entries, before)
         self._listed[view] = listed
+        _report_oddities(listed.listing, before.listing if before is not None else None)
         return listed.listing
 
 
@@ -107,3 +111,17 @@ class _Attempt:
         self.entries, self.outcomes = apply(before, self._view, self._edits, self._moment)
         self._moment = Moment(self._moment.now, first=False)
         return contents if self.entries is before else self.entries.contents
+
+
+def _report_oddities(listing: Listing, before: Listing | None) -> None:
+    """Log how many entries are odd, when that was not known before; not which, for names are their owner's business."""
+    odd = _oddities(listing)
+    if odd != (0, 0) and (before is None or odd != _oddities(before)):
+        _log.warn(
+            "a directory has {damaged} children with write caps that fail their MAC, and {left_out} whose caps break a rule",
+            damaged=odd[0], left_out=odd[1],
+        )
+
+
+def _oddities(listing: Listing) -> tuple[int, int]:
+    return sum(child.damaged for child in listing.children.values()), len(listing.left_out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 from unittest import mock
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.capability import DirectoryCap, parse
@@ -25,7 +26,7 @@ from lafs.errors import (
 from lafs.interfaces import Child, NewChild
 from lafs.tasks import spawn
 from tests.directory.files import ImmutableFile, World, directory_cap
-from tests.directory.test_packing import CHK, SSK
+from tests.directory.test_packing import CHK, SSK, entry
 
 
 def new(name: str, cap: str = CHK) -> NewChild:
@@ -244,6 +245,24 @@ class Remembering(Directories):
         for number in range(4):
             self.add("a", directory=self.client.open(directory_cap(number)))
         self.assertEqual(len(self.client._recent), 1)
+
+
+class Oddities(Directories):
+    """Entries that are damaged or forbidden are counted in the log, once, without names or caps."""
+
+    def test_are_logged_once(self) -> None:
+        seen: list[dict[str, object]] = []
+        globalLogPublisher.addObserver(seen.append)  # type: ignore[arg-type]
+        self.addCleanup(globalLogPublisher.removeObserver, seen.append)  # type: ignore[arg-type]
+        self.slot.put(entry(b"secret", CHK.encode(), bytes(100)) + entry(b"bad", b"URI:CHK:bogus"))
+        self.names()
+        self.names()
+        self.add("c")
+        self.names()
+        told = [event for event in seen if event["log_namespace"] == "lafs.directory"]
+        self.assertEqual([(event["damaged"], event["left_out"]) for event in told], [(1, 1)])
+        self.assertNotIn("secret", repr(told))
+        self.assertNotIn("URI:", repr(told))
 
 
 class AddressedAlike(SynchronousTestCase):
