@@ -20,9 +20,13 @@ from lafs.mutable.share_reading import read_sections
 from lafs.mutable.slot import SigningKey, Slot
 from lafs.mutable.survey import OF_EVERYONE, Survey, Thoroughness, note_failure
 from lafs.mutable.tools import Tools
+from lafs.tasks import sleep
 
 TRIES: Final = 3
 """Times that a version is looked for which could not be put together."""
+OVERTAKEN_TRIES: Final = 16
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
 
 
 @frozen(eq=False)
@@ -112,8 +116,12 @@ class SlotAccess:
         """
         progress = _Progress(sink)
         failed: Version | None = None
-        for attempt in range(TRIES):
-            if attempt:
+        damaged = overtaken = 0
+        while damaged < TRIES and overtaken < OVERTAKEN_TRIES:
+            if failed is not None:
+                if overtaken:
+                    pause = min(FIRST_PAUSE * 2**overtaken, LONGEST_PAUSE)
+                    await sleep(pause * (1 + self._tools.chance()) / 2, self._tools.clock)
                 newest = await self.newest(OF_EVERYONE, avoid=avoid)
             version = newest.version
             if failed is not None and version.rank < failed.rank and failed.prefix not in avoid:
@@ -130,6 +138,10 @@ class SlotAccess:
                 else:
                     await self.retrieval(newest).deliver(progress, ByteRange(start, max(end - start, 0)))
             except NotEnoughShares as problem:
+                if failed is not None and version.rank > failed.rank:
+                    overtaken += 1
+                else:
+                    damaged += 1
                 failed, reason = version, str(problem)
             else:
                 self._count(progress.written)
@@ -178,7 +190,9 @@ def choose(shares: ShareMap, avoid: Collection[Prefix] = ()) -> Version | None:
     """The best version. Of several with its number, rather one that is not in `avoid`."""
     recoverable = shares.recoverable()
     rivals = [each for each in recoverable if each.prefix.sequence_number == recoverable[0].prefix.sequence_number]
-    return next((each for each in rivals if each.prefix not in avoid), rivals[0] if rivals else None)
+    # A writer was told "done" only if most servers took its version; the root hash says nothing about that.
+    rivals.sort(key=lambda each: (each.prefix in avoid, -len(each.holders)))
+    return rivals[0] if rivals else None
 
 
 def unrecoverable(shares: ShareMap) -> UnrecoverableFile:

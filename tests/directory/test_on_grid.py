@@ -25,7 +25,7 @@ from lafs.filesystem import ClientSecrets, Filesystem
 from lafs.immutable.parameters import EncodingParameters
 from lafs.interfaces import NewChild
 from lafs.statistics import Counters
-from lafs.tasks import gather
+from lafs.tasks import gather, sleep
 from lafs.workers import InlineWorkers
 from tests.directory.test_packing import CHK, SSK
 from tests.directory.vectors import VECTORS, new_child
@@ -179,7 +179,10 @@ class Making(OnGrid):
 
 
 class Editors(OnGrid):
-    """Random edits by several clients: what was acknowledged is there, and nobody asked for anything else."""
+    """Random edits by clients of which connections break: what was acknowledged is there, and nobody asked for anything else.
+
+    Connections come back soon, so that every version that was acknowledged can be recovered at any time.
+    """
 
     def test_no_acknowledged_change_is_lost(self) -> None:
         for seed in range(6):
@@ -191,6 +194,7 @@ class Editors(OnGrid):
         grid = Grid(servers=5, encoding=EncodingParameters(2, 4, 5), seed=seed)
         cap = grid.run(grid.client.create_directory()).cap
         clients = [grid.client, new_client(grid, 1), new_client(grid, 2)]
+        grid.cut_at({100 * number + random.randrange(60) for number in range(6)})
         there: set[str] = set()
         doubtful: set[str] = set()
 
@@ -211,7 +215,12 @@ class Editors(OnGrid):
                     if random.random() < 0.3 and await certain(mine.remove(name), name):
                         there.discard(name)
 
-        grid.run(gather(edit(writer) for writer in range(6)))
+        async def reconnect() -> None:
+            for _ in range(100):
+                await sleep(0.2, grid.clock)
+                await gather(machine.connect() for machine in grid.machines)
+
+        grid.run(gather([*(edit(writer) for writer in range(6)), reconnect()]))
         names = set(grid.run(new_client(grid, 9).open_directory(cap).list()).children)
         self.assertLessEqual(there - doubtful, names)
         self.assertLessEqual(names, there | doubtful)
