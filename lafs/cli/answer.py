@@ -31,7 +31,9 @@ class Refused(LafsError):
 
     def __init__(self, action: str, status: int, text: str) -> None:
         super().__init__(f"Error during {action}: {text}")
+        self.action = action
         self.status = status
+        self.text = text
 
 
 class CutOff(LafsError):

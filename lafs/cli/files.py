@@ -1,7 +1,9 @@
 """`lafs put` and `lafs get`. Spec: 08 §9.3, §9.4, §24 C5-C7, C12."""
 from __future__ import annotations
 
+import base64
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -11,48 +13,52 @@ from pathlib import Path
 import click
 
 from lafs.cli import fetching
+from lafs.cli.aliases import Aliases, remote_options
 from lafs.cli.answer import PIECE_SIZE, CutOff
-from lafs.cli.gateway import Gateway, find, node_url_option
+from lafs.cli.gateway import Gateway, find
 from lafs.cli.invocation import Invocation, pass_invocation
 from lafs.cli.progress import Progress, progress_for
-from lafs.cli.remote_paths import CAP_PREFIXES, RemotePath, parse
-from lafs.errors import BadCapability, SourceFailed
+from lafs.cli.quoting import quoted
+from lafs.cli.remote_paths import CAP_PREFIXES, RemotePath
+from lafs.errors import BadCapability, ConfigurationError, SourceFailed
 
 STANDARD_INPUT = 0
 """Its descriptor: Python's own object reads ahead."""
 
+KEY_LIMIT = 64 * 1024
+
 STATUS_WORDS = {200: "200 OK", 201: "201 Created"}
-
-
-def locate(text: str) -> RemotePath:
-    """What `text` names on the grid, which must be by cap. Raises BadCapability."""
-    place = parse(text)
-    if place.cap is None:
-        raise BadCapability("give a capability (URI:...): aliases are not known to this version of lafs yet")
-    return place
 
 
 @click.command(short_help="Store a file on the grid and print its capability.")
 @click.argument("local_file", metavar="[FILE|-]", required=False, default="-", type=click.Path())
-@click.argument("remote", metavar="[CAP/PATH]", required=False)
+@click.argument("remote", metavar="[PATH]", required=False)
 @click.option("-m", "--mutable", is_flag=True, help="Make a file that can be changed later.")
 @click.option(
     "--format", "file_format", type=click.Choice(["SDMF", "MDMF", "CHK"], case_sensitive=False),
     help="The kind of file to make.",
 )
+@click.option(
+    "--private-key-path", metavar="PEM", type=click.Path(path_type=Path), help="With --mutable: the RSA key to use for the file."
+)
 @click.option("--json", "as_json", is_flag=True, help='Print {"cap": ..., "size": ...}.')
-@node_url_option
+@remote_options
 @pass_invocation
 def put(
     invocation: Invocation, local_file: str, remote: str | None, mutable: bool, file_format: str | None,
-    as_json: bool, node_url: str | None,
+    private_key_path: Path | None, as_json: bool, node_url: str | None, dir_cap: str | None,
 ) -> None:
     """Store FILE, or standard input, on the grid, and print the capability that reads it.
 
-    With CAP/PATH the file is also linked there, below the directory CAP; missing directories are made.
+    With PATH (ALIAS:PATH, CAP/PATH, or below the default alias) the file is also linked there; missing directories are made.
+    PATH may also be the write cap of a mutable file, which gets the new contents.
     """
-    target = locate(remote).web_path() if remote else "uri"
-    query = [f"{name}={value}" for name, value in (("mutable", "true" * mutable), ("format", file_format)) if value]
+    if private_key_path is not None and not mutable:
+        raise ConfigurationError("a private key can only be given for a mutable file: --mutable")
+    private_key = "" if private_key_path is None else read_private_key(private_key_path.expanduser())
+    target = target_of(Aliases(invocation, dir_cap).locate(remote)) if remote else "uri"
+    parameters = (("mutable", "true" * mutable), ("private-key", private_key), ("format", file_format))
+    query = [f"{name}={value}" for name, value in parameters if value]
     with find(invocation, node_url) as gateway, open_source(invocation, local_file) as file:
         cap, size = store(invocation, gateway, target + "?" * bool(query) + "&".join(query), file)
     if as_json:
@@ -61,6 +67,29 @@ def put(
         click.echo(json.dumps({"cap": cap, "size": size}))
     else:
         click.echo(cap)
+
+
+def target_of(place: RemotePath) -> str:
+    """Where to put a file that is to be linked at `place`. Raises BadCapability."""
+    if place.path.startswith("/"):
+        raise BadCapability(
+            "The remote filename must not start with a slash. "
+            f"Please try again, perhaps with {quoted((f'{place.alias}:' if place.alias else '') + place.path.lstrip('/'))}"
+        )
+    return place.web_path()
+
+
+def read_private_key(path: Path) -> str:
+    """The key in a PEM file, as the web API takes it. Raises BadCapability, OSError. Spec: 08 §9.4."""
+    with path.open("rb") as file:
+        text = file.read(KEY_LIMIT)
+    match = re.search(rb"-----BEGIN (?:RSA )?PRIVATE KEY-----\s([A-Za-z0-9+/=\s]+)-----END ", text)
+    if match is None:
+        raise BadCapability(f"there is no RSA private key without a password in {path}")
+    try:
+        return base64.urlsafe_b64encode(base64.b64decode(match[1])).decode()
+    except ValueError:
+        raise BadCapability(f"the private key in {path} is damaged") from None
 
 
 def open_source(invocation: Invocation, local_file: str) -> FileIO:
@@ -108,17 +137,18 @@ def readinto(file: FileIO, buffer: memoryview) -> int:
 
 
 @click.command(short_help="Fetch a file from the grid.")
-@click.argument("remote", metavar="CAP[/PATH]")
+@click.argument("remote", metavar="PATH")
 @click.argument("local_file", metavar="[FILE|-]", required=False, default="-", type=click.Path())
-@node_url_option
+@remote_options
 @pass_invocation
-def get(invocation: Invocation, remote: str, local_file: str, node_url: str | None) -> None:
+def get(invocation: Invocation, remote: str, local_file: str, node_url: str | None, dir_cap: str | None) -> None:
     """Fetch a file from the grid into FILE, or to standard output.
 
-    CAP may also be the address of the file's page in a web browser. FILE appears when it is complete; until then its bytes are
-    in FILE.part. If the download breaks off, the same command continues it.
+    PATH is ALIAS:PATH, CAP/PATH, or below the alias 'tahoe'; CAP may also be the address of the file's page in a web browser.
+    FILE appears when it is complete; until then its bytes are in FILE.part. If the download breaks off, the same command
+    continues it.
     """
-    place = locate(remote)
+    place = Aliases(invocation, dir_cap).locate(remote)
     if place.is_directory_cap:
         raise BadCapability("this is a directory's capability; name a file in it: CAP/PATH")
     with find(invocation, node_url) as gateway:

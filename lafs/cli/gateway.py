@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlsplit
 
 import click
@@ -53,6 +53,10 @@ class Address:
     def place(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}{f':{self.port}' if self.port else ''}"
+
+    @property
+    def url(self) -> str:
+        return self.place + self.prefix
 
 
 def read_url(url: str, remedy: str) -> Address | None:
@@ -105,6 +109,7 @@ class Gateway:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._connection: HTTPConnection | None = None
+        self._last: HTTPResponse | None = None
         self._answered = False
         """Whether the open connection has carried a request before, so that the gateway may have closed it since."""
 
@@ -131,6 +136,40 @@ class Gateway:
         except (OSError, HTTPException) as error:
             raise self._silent(error) from None
 
+    def upload(self, target: str, body: Callable[[], Iterable[Piece]], length: int) -> Answer:
+        """Send `length` bytes down the connection that is open, one of many files. `body` may be called a second time."""
+        return self._send_again("PUT", target, body, length, patience=None)
+
+    def send(self, method: str, target: str, content: bytes = b"") -> Answer:
+        """A small request that changes something. It is sent once, unless sending it twice does no harm."""
+        return self._send_again(method, target, lambda: (content,) if content else (), len(content), ANSWER_SECONDS)
+
+    def _send_again(
+        self, method: str, target: str, body: Callable[[], Iterable[Piece]], length: int, patience: float | None
+    ) -> Answer:
+        self._renew_if_stale()
+        harmless = self._answered and (method == "PUT" or "t=set_children" in target)
+        try:
+            return self._ask(method, target, {"Content-Length": str(length)}, body(), patience)
+        except (OSError, HTTPException) as error:
+            self.close()
+            if not harmless:
+                raise self._silent(error) from None
+        return self._send_again(method, target, body, length, patience)
+
+    def another(self) -> Gateway:
+        """The same gateway over a connection of its own."""
+        return Gateway(self.address)
+
+    def _renew_if_stale(self) -> None:
+        """Close a connection that the gateway has closed, or that an answer nobody read is still on."""
+        connection = self._connection
+        if connection is None or connection.sock is None:
+            return
+        half_read = self._last is not None and not self._last.isclosed()
+        if half_read or select.select([connection.sock], [], [], 0)[0]:
+            self.close()
+
     def __enter__(self) -> Gateway:
         return self
 
@@ -153,7 +192,7 @@ class Gateway:
         connection.endheaders()
         complete = self._send(connection, body, chunked="Transfer-Encoding" in headers)
         response = connection.getresponse()
-        self._answered = True
+        self._answered, self._last = True, response
         if not complete:  # nothing can follow half a body; the answer keeps the socket for itself
             self._connection, self._answered = None, False
             if response.status < 300:

@@ -302,4 +302,4 @@ class Refusals(GetCase):
         self.assertIn("is a directory", self.refused(self.get(str(self.path.parent))))
 
     def test_an_alias(self) -> None:
-        self.assertIn("aliases", self.refused(self.get(cap="photos:x")))
+        self.assertIn("Unknown alias", self.refused(self.get(cap="photos:x")))

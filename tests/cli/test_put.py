@@ -134,5 +134,5 @@ class PutFailures(PutCase):
         self.assertIn("did not answer with a capability", self.fails(self.file(b"x")))
 
     def test_an_alias_is_explained(self) -> None:
-        self.assertIn("aliases", self.fails(self.file(b"x"), "photos:name"))
+        self.assertIn("Unknown alias", self.fails(self.file(b"x"), "photos:name"))
         self.assertEqual(self.gateway.seen, [])
