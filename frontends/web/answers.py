@@ -108,9 +108,9 @@ def text(content: str, status: int = 200, headers: Headers = ()) -> Answer:
     return Answer(content.encode("utf-8", "replace"), status, TEXT, headers)
 
 
-def structure(value: object, headers: Headers = (), content_type: bytes = JSON) -> Answer:
+def structure(value: object, headers: Headers = (), content_type: bytes = JSON, status: int = 200) -> Answer:
     """JSON, in pure ASCII, one space deep and with a final newline, as clients of the peer know it. Spec: 07 §9."""
-    return Answer((json.dumps(value, indent=1) + "\n").encode("ascii"), 200, content_type, headers)
+    return Answer((json.dumps(value, indent=1) + "\n").encode("ascii"), status, content_type, headers)
 
 
 def page(markup: str, status: int = 200, headers: Headers = ()) -> Answer:

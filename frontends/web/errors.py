@@ -15,15 +15,25 @@ from twisted.logger import Logger
 
 from lafs.errors import (
     BadCapability,
+    BadChild,
     BadCiphertext,
+    BadDirectory,
+    ChildExists,
+    ChildOfWrongKind,
+    CircularMove,
     DataTooLarge,
     LafsError,
     NoServers,
     NoShares,
+    NoSuchChild,
+    NotADirectory,
     NotEnoughShares,
+    NotWriteable,
     SourceFailed,
     TimedOut,
+    UncoordinatedWrite,
     UnhappyUpload,
+    UnrecoverableFile,
 )
 from lafs.tasks import Clock
 
@@ -37,6 +47,14 @@ class Refusal(LafsError):
         super().__init__(text)
         self.status = status
         self.headers = tuple(headers)
+
+
+class JsonWanted(LafsError):
+    """An error to be told in JSON, as the thing itself would have been."""
+
+    def __init__(self, cause: LafsError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 @frozen
@@ -72,6 +90,20 @@ TABLE: Sequence[tuple[type[LafsError], int, str]] = (
         410,
         "BadCiphertextError: the shares of this file are sound, but they do not make up what its cap names." + _DETAIL,
     ),
+    (
+        UnrecoverableFile,
+        410,
+        "UnrecoverableFileError: the directory (or mutable file) could not be retrieved; its servers may be away, or it may be "
+        "lost." + _DETAIL,
+    ),
+    (BadDirectory, 410, "BadDirectoryError: the directory was retrieved, but cannot be understood." + _DETAIL),
+    (NoSuchChild, 404, "{detail}"),
+    (NotADirectory, 400, "{detail}"),
+    (ChildExists, 409, "There was already a child by that name, and you asked me to not replace it."),
+    (ChildOfWrongKind, 409, "{detail}"),
+    (CircularMove, 409, "{detail}"),
+    (NotWriteable, 403, "NotWriteableError: {detail}"),
+    (UncoordinatedWrite, 409, "UncoordinatedWriteError: {detail}"),
     (TimedOut, 504, "TimedOut: {detail}"),
 )
 """First match wins, so subclasses stand before their bases."""
@@ -95,6 +127,8 @@ class Explainer:
         """What to tell the client about `error`."""
         if isinstance(error, Refusal):
             return Explanation(error.status, str(error), error.headers)
+        if isinstance(error, BadChild):
+            return Explanation(400, f"{error.kind}: {error}")
         for kind, status, text in TABLE:
             if isinstance(error, kind):
                 return Explanation(status, text.format(detail=error))

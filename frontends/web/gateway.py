@@ -1,20 +1,24 @@
 """What the handlers of the gateway share, gathered in one value. Made once by `site.make_site`."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from attrs import frozen
 
+from frontends.web.errors import Explainer
 from frontends.web.history import History
 from frontends.web.pages import Pages
-from lafs.capability import Cap
-from lafs.interfaces import FileNode, NodeStatus, Source, UploadResult
+from lafs.capability import Cap, MutableFormat
+from lafs.crypto.rsa import PrivateKey
+from lafs.directory.directory import Directory
+from lafs.directory.traversal import Trail
+from lafs.interfaces import FileNode, MutableFileNode, NewChild, NodeStatus, Replace, Source, UploadResult
 from lafs.tasks import Clock
 
 
 class Files(Protocol):
-    """What the gateway needs of `lafs.filesystem.Filesystem`."""
+    """What the gateway needs of `lafs.filesystem.Filesystem`, which says what each of these does and raises."""
 
     async def upload(self, source: Source) -> UploadResult:
         """Store `source`, and close it."""
@@ -23,6 +27,36 @@ class Files(Protocol):
     def open(self, cap: Cap) -> FileNode:
         """The file that `cap` reads. Raises BadCapability."""
         ...
+
+    def open_mutable(self, cap: Cap) -> MutableFileNode: ...
+
+    async def create_mutable(
+        self, contents: Source, format: MutableFormat = ..., private_key: PrivateKey | None = ...
+    ) -> MutableFileNode: ...
+
+    def open_directory(self, cap: Cap) -> Directory: ...
+
+    async def create_directory(
+        self, children: Iterable[NewChild] = ..., format: MutableFormat = ..., private_key: PrivateKey | None = ...
+    ) -> Directory: ...
+
+    async def create_immutable_directory(self, children: Iterable[NewChild]) -> Directory: ...
+
+    async def follow(self, cap: Cap, path: Sequence[str]) -> Trail: ...
+
+    async def resolve(self, cap: Cap, path: Sequence[str]) -> Trail: ...
+
+    async def make_directories(self, cap: Cap, path: Sequence[str], format: MutableFormat = ...) -> Directory: ...
+
+    async def move(
+        self,
+        source: Directory,
+        name: str,
+        target: Directory,
+        new_name: str,
+        replace: Replace = ...,
+        passed: Collection[Directory] = ...,
+    ) -> None: ...
 
 
 @frozen
@@ -35,3 +69,10 @@ class Gateway:
     history: History
     pages: Pages
     assets: Mapping[str, tuple[bytes, bytes]]
+    explainer: Explainer
+    default_format: MutableFormat = "SDMF"
+    """Of new directories, if the request names none."""
+
+    def explained(self, error: BaseException) -> str:
+        """What a page says of `error`."""
+        return self.explainer.explain(error).text

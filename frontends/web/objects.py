@@ -1,18 +1,30 @@
 """Files that a cap names: contents, descriptions, and the answers for caps that this node cannot judge. Spec: 07 §6, §7, §10."""
 from __future__ import annotations
 
-from attrs import frozen
+from contextlib import suppress
 
-from frontends.web.answers import NOT_MODIFIED, Answer, Contents, Headers, Reply, page, structure, text
+from frontends.web.answers import NOT_MODIFIED, Answer, Contents, Headers, Reply, structure, text
 from frontends.web.content_types import attachment, type_of
-from frontends.web.errors import Refusal
+from frontends.web.errors import JsonWanted, Refusal
 from frontends.web.gateway import Gateway
 from frontends.web.history import History, Operation
 from frontends.web.ranges import Span, Unsatisfiable, already_has, range_still_valid, requested_span
 from frontends.web.request import Request
 from frontends.web.safety import policy_for
-from lafs.capability import Cap, ImmutableReadCap, LiteralCap, UnknownCap
-from lafs.interfaces import Bytes, FileNode, Sink
+from frontends.web.targets import Target
+from frontends.web.versions import opened_version
+from lafs.capability import (
+    IMMUTABLE_PREFIX,
+    Cap,
+    DirectoryCap,
+    ImmutableReadCap,
+    LiteralCap,
+    MutableReadCap,
+    MutableWriteCap,
+    UnknownCap,
+)
+from lafs.errors import LafsError, UnrecoverableFile
+from lafs.interfaces import Bytes, Child, FileNode, Listing, Sink
 
 REVALIDATE = b"private, no-cache"
 """Browsers may keep contents, but ask each time whether they are still good: that costs the grid nothing, and a cap taken out of
@@ -25,21 +37,13 @@ UNKNOWN_KIND = (
 )
 
 
-@frozen
-class Target:
-    """An object that a request is about, and the name it is asked for under ("" if it has none)."""
-
-    cap: Cap
-    name: str = ""
-
-
 # --- contents ------------------------------------------------------------------------------------------------------------
 
 
 async def contents(gateway: Gateway, request: Request, target: Target) -> Reply:
     """GET and HEAD of a file: all of it, or the part that a Range header asks for."""
-    node = gateway.files.open(target.cap)
-    tag = entity_tag(target.cap)
+    node = await _readable(gateway, target.known, request.method == "HEAD")
+    tag = entity_tag(target.known)
     headers: Headers = ((b"Cache-Control", REVALIDATE),)
     if tag is not None:
         headers += ((b"ETag", b'"%s"' % tag.encode("ascii")),)
@@ -61,10 +65,18 @@ async def contents(gateway: Gateway, request: Request, target: Target) -> Reply:
     return Contents(_Watched(node, gateway.history), span.offset, span.size, 206, headers)
 
 
+async def _readable(gateway: Gateway, cap: Cap, head_only: bool) -> FileNode:
+    if not cap.is_mutable:
+        return gateway.files.open(cap)
+    return await opened_version(gateway.files.open_mutable(cap), head_only)
+
+
 def entity_tag(cap: Cap, form: str = "") -> str | None:
     """The ETag of the contents of `cap` (or of one of its other forms), unquoted. Only files that never change and have a name."""
-    if isinstance(cap, ImmutableReadCap) and cap.storage_index is not None:
+    if isinstance(cap, ImmutableReadCap):
         return f"{cap.storage_index.text}-{form}"
+    if isinstance(cap, DirectoryCap) and isinstance(cap.content, ImmutableReadCap):
+        return f"DIR:{cap.content.storage_index.text}-{form}"
     return None
 
 
@@ -108,45 +120,89 @@ class _CountingSink:
 
 
 async def describe(gateway: Gateway, request: Request, target: Target) -> Reply:
-    """`t=json` of an immutable file. Spec: 07 §9.1."""
-    facts: dict[str, object] = {
-        "mutable": False,
-        "format": "CHK",
-        "size": gateway.files.open(target.cap).size,
-        "ro_uri": target.cap.text,
-    }
-    verifier = target.cap.verifier()
+    """`t=json` of a file or directory. Spec: 07 §9.1, §9.2."""
+    cap = target.known
+    facts = cap_facts(cap)
+    if isinstance(cap, DirectoryCap):
+        facts["children"] = children_facts(await _listing(gateway, cap))
+        return _tagged(request, cap, "json", structure(["dirnode", facts]))
+    if cap.is_mutable:
+        with suppress(UnrecoverableFile):  # The caps are worth having all the same.
+            facts["size"] = (await gateway.files.open_mutable(cap).version()).size
+    else:
+        facts["size"] = gateway.files.open(cap).size
+    if target.metadata is not None:
+        facts["metadata"] = target.metadata
+        return structure(["filenode", facts])
+    return _tagged(request, cap, "json", structure(["filenode", facts]))
+
+
+async def _listing(gateway: Gateway, cap: Cap) -> Listing:
+    """The directory of `cap`, or a Refusal in JSON: who asks for JSON, parses the error too."""
+    try:
+        return await gateway.files.open_directory(cap).list()
+    except LafsError as error:
+        raise JsonWanted(error) from error
+
+
+def cap_facts(cap: Cap) -> dict[str, object]:
+    """What a cap says by itself."""
+    facts: dict[str, object] = {"mutable": cap.is_mutable}
+    if not isinstance(cap, DirectoryCap):
+        facts["format"] = cap.format if isinstance(cap, MutableReadCap | MutableWriteCap) else "CHK"
+    if not cap.is_readonly:
+        facts["rw_uri"] = cap.text
+    read_cap, verifier = cap.readonly(), cap.verifier()
+    if read_cap is not None:
+        facts["ro_uri"] = read_cap.text
     if verifier is not None:
         facts["verify_uri"] = verifier.text
-    return _tagged(request, target.cap, "json", structure(["filenode", facts]))
+    return facts
+
+
+def children_facts(listing: Listing) -> dict[str, object]:
+    """The entries of a directory in JSON."""
+    return {name: _entry(child) for name, child in listing.children.items()}
+
+
+def _entry(child: Child) -> list[object]:
+    cap = child.cap
+    if cap is None:
+        return ["unknown", {**slot_facts(child), "metadata": child.metadata}]
+    facts = cap_facts(cap)
+    if isinstance(cap, ImmutableReadCap):
+        facts["size"] = cap.size
+    elif isinstance(cap, LiteralCap):
+        facts["size"] = len(cap.content)
+    facts["metadata"] = child.metadata
+    return ["dirnode" if child.kind == "directory" else "filenode", facts]
+
+
+def slot_facts(child: Child) -> dict[str, object]:
+    """What an entry of unknown kind alleges."""
+    facts: dict[str, object] = {}
+    writable, readonly = child.caps.writable, child.caps.readonly
+    if writable:
+        facts["rw_uri"] = writable
+    if readonly:
+        facts["ro_uri"] = readonly
+    if writable:
+        facts["mutable"] = True
+    elif readonly is None or readonly.startswith(IMMUTABLE_PREFIX):
+        facts["mutable"] = False
+    return facts
 
 
 async def cap_text(gateway: Gateway, request: Request, target: Target) -> Reply:
     """`t=uri`: the cap itself, in its canonical spelling."""
-    return _tagged(request, target.cap, "uri", text(target.cap.text))
+    return _tagged(request, target.known, "uri", text(target.known.text))
 
 
 async def read_cap_text(gateway: Gateway, request: Request, target: Target) -> Reply:
     """`t=readonly-uri`: what may be given to those who should only read."""
-    read_cap = target.cap.readonly()
+    read_cap = target.known.readonly()
     assert read_cap is not None, "every cap of a known kind can be read with"
-    return _tagged(request, target.cap, "readonly-uri", text(read_cap.text))
-
-
-async def info(gateway: Gateway, request: Request, target: Target) -> Reply:
-    """`t=info`: a page about the object. Spec: 07 §16.5."""
-    cap = target.cap
-    verifier = cap.verifier()
-    markup = gateway.pages.render(
-        "info",
-        base="../" * (1 + len(request.segments)),
-        kind="file" if isinstance(cap, (ImmutableReadCap, LiteralCap)) else "unknown",
-        size=gateway.files.open(cap).size if isinstance(cap, (ImmutableReadCap, LiteralCap)) else None,
-        storage_index=None if cap.storage_index is None else cap.storage_index.text,
-        cap=cap.text,
-        verify_cap=None if verifier is None else verifier.text,
-    )
-    return page(markup)
+    return _tagged(request, target.known, "readonly-uri", text(read_cap.text))
 
 
 def _tagged(request: Request, cap: Cap, form: str, answer: Answer) -> Answer:
@@ -165,6 +221,8 @@ def _tagged(request: Request, cap: Cap, form: str, answer: Answer) -> Answer:
 
 async def describe_unknown(gateway: Gateway, request: Request, target: Target) -> Reply:
     """`t=json` of a cap of no known kind: only what its prefix alleges. Spec: 07 §9.3, §10."""
+    if target.child is not None:
+        return structure(["unknown", {**slot_facts(target.child), "metadata": target.metadata}])
     facts: dict[str, object] = {}
     if isinstance(target.cap, UnknownCap) and target.cap.error is None:
         if target.cap.text.startswith(("ro.", "imm.")):

@@ -1,7 +1,10 @@
 """A request parsed once: path, arguments and headers as values that the handlers read. Spec: 07 §3, §4."""
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Mapping, Sequence
+from typing import Literal, cast
 from urllib.parse import unquote_to_bytes
 
 from attrs import evolve, field, frozen
@@ -9,6 +12,8 @@ from attrs import evolve, field, frozen
 from frontends.web.channel import Exchange
 from frontends.web.errors import Refusal
 from frontends.web.forms import Form, urlencoded_pairs
+from lafs.crypto.rsa import PrivateKey
+from lafs.interfaces import Replace
 
 MOST_ARGUMENTS = 1000
 
@@ -16,6 +21,8 @@ BOOLEANS = {
     **dict.fromkeys(("true", "t", "1", "on"), True),
     **dict.fromkeys(("false", "f", "0", "off"), False),
 }
+
+FileFormat = Literal["CHK", "SDMF", "MDMF"]
 
 FORMATS = ("CHK", "SDMF", "MDMF")
 
@@ -68,14 +75,45 @@ class Arguments:
         except KeyError:
             raise Refusal(400, f"invalid boolean argument: {value.encode()!r}") from None
 
-    def file_format(self) -> str:
+    def file_format(self) -> FileFormat:
         """The format for a new file: CHK unless format= or mutable= say otherwise. Raises Refusal."""
         if "format" not in self:
             return "SDMF" if self.flag("mutable") else "CHK"
         value = self.get("format")
         if value.upper() not in FORMATS:
             raise Refusal(400, f"Unknown format: {value}, I know CHK, SDMF, MDMF")
-        return value.upper()
+        return cast(FileFormat, value.upper())
+
+    def replace(self) -> Replace:
+        """What may happen to a child that is there already. Raises Refusal."""
+        value = self.get("replace", "true").lower()
+        if value == "only-files":
+            return "only-files"
+        if value not in BOOLEANS:
+            raise Refusal(400, f"invalid replace= argument: {self.get('replace')!r}")
+        return "always" if BOOLEANS[value] else "never"
+
+    def offset(self) -> int | None:
+        """Where in a mutable file to write. Raises Refusal."""
+        if "offset" not in self:
+            return None
+        value = self.get("offset").strip()
+        if re.fullmatch(r"-?[0-9]{1,19}", value) is None:
+            raise Refusal(400, "offset= must be a decimal number.")
+        if int(value) < 0:
+            raise Refusal(400, "PUT to a mutable file: Invalid offset")
+        return int(value)
+
+    def private_key(self) -> PrivateKey | None:
+        """The key for a new mutable object. Raises Refusal."""
+        if "private-key" not in self:
+            return None
+        try:
+            return PrivateKey.parse_owners(base64.urlsafe_b64decode(self.get("private-key").encode("ascii")))
+        except ValueError:
+            raise Refusal(
+                400, "private-key= must be the urlsafe base64 of the DER of an RSA key. Private Key must be 2048 bits."
+            ) from None
 
 
 @frozen

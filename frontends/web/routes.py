@@ -6,17 +6,17 @@ Spec: 07 §2, §3.
 """
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 
-from frontends.web import node_pages, objects, uploads
+from frontends.web import directory_pages, directory_posts, links, node_pages, objects, unlinked
 from frontends.web.answers import Reply, redirect
 from frontends.web.errors import Refusal
 from frontends.web.forms import form_kind, read_form
 from frontends.web.gateway import Gateway
-from frontends.web.objects import Target
 from frontends.web.request import Request
+from frontends.web.targets import Target, find, name_in_path
+from frontends.web.uploads import destination
 from lafs.capability import (
     Cap,
     DirectoryCap,
@@ -28,6 +28,7 @@ from lafs.capability import (
     MutableWriteCap,
     parse,
 )
+from lafs.errors import NoSuchChild
 
 Handler = Callable[[Gateway, Request], Awaitable[Reply]]
 ObjectHandler = Callable[[Gateway, Request, Target], Awaitable[Reply]]
@@ -40,6 +41,8 @@ class Kind(Enum):
     MUTABLE_FILE = auto()
     DIRECTORY = auto()
     UNKNOWN = auto()
+    MISSING = auto()
+    """A name that is not in its directory."""
 
 
 KINDS: Mapping[type, Kind] = {
@@ -53,48 +56,102 @@ KINDS: Mapping[type, Kind] = {
 VERIFIERS = (ImmutableVerifyCap, MutableVerifyCap)
 
 
-def kind_of(cap: Cap) -> Kind:
+def kind_of(cap: Cap | None) -> Kind:
     """What `cap` names. What only verifies, a directory for example, is as unknown as what is not invented yet."""
+    if cap is None:
+        return Kind.MISSING
     if isinstance(cap, DirectoryCap) and isinstance(cap.content, VERIFIERS):
         return Kind.UNKNOWN
     return KINDS.get(type(cap), Kind.UNKNOWN)
 
 
 OBJECTS: Mapping[tuple[Kind, str, str], ObjectHandler] = {
-    (Kind.FILE, "GET", ""): objects.contents,
-    (Kind.FILE, "HEAD", ""): objects.contents,
-    (Kind.FILE, "GET", "json"): objects.describe,
-    (Kind.FILE, "GET", "uri"): objects.cap_text,
-    (Kind.FILE, "GET", "readonly-uri"): objects.read_cap_text,
-    (Kind.FILE, "GET", "info"): objects.info,
-    (Kind.MUTABLE_FILE, "GET", "uri"): objects.cap_text,
-    (Kind.MUTABLE_FILE, "GET", "readonly-uri"): objects.read_cap_text,
-    (Kind.DIRECTORY, "GET", "uri"): objects.cap_text,
-    (Kind.DIRECTORY, "GET", "readonly-uri"): objects.read_cap_text,
+    **{
+        (kind, method, t): handler
+        for kind in (Kind.FILE, Kind.MUTABLE_FILE)
+        for (method, t), handler in {
+            ("GET", ""): objects.contents,
+            ("HEAD", ""): objects.contents,
+            ("GET", "json"): objects.describe,
+            ("GET", "uri"): objects.cap_text,
+            ("GET", "readonly-uri"): objects.read_cap_text,
+            ("GET", "info"): directory_pages.info,
+            ("PUT", "uri"): links.put_cap,
+            ("POST", "upload"): directory_posts.upload_here,
+        }.items()
+    },
+    (Kind.FILE, "PUT", ""): links.put_child,
+    (Kind.MUTABLE_FILE, "PUT", ""): links.put_mutable,
+    **{
+        (Kind.DIRECTORY, method, t): handler
+        for method in ("GET", "HEAD")
+        for t, handler in {
+            "": directory_pages.listing,
+            "json": objects.describe,
+            "uri": objects.cap_text,
+            "readonly-uri": objects.read_cap_text,
+            "info": directory_pages.info,
+            "rename-form": directory_pages.rename_form,
+        }.items()
+    },
+    (Kind.DIRECTORY, "PUT", "mkdir"): links.mkdir_here,
+    (Kind.DIRECTORY, "PUT", "uri"): links.put_cap,
+    **{(Kind.DIRECTORY, "POST", t): handler for t, handler in directory_posts.POSTS.items()},
     (Kind.UNKNOWN, "GET", "json"): objects.describe_unknown,
-    (Kind.UNKNOWN, "GET", "info"): objects.info,
+    (Kind.UNKNOWN, "GET", "info"): directory_pages.info,
+    (Kind.UNKNOWN, "PUT", ""): links.put_child,
+    (Kind.UNKNOWN, "PUT", "uri"): links.put_cap,
+    (Kind.MISSING, "PUT", ""): links.put_child,
+    (Kind.MISSING, "PUT", "uri"): links.put_cap,
+    (Kind.MISSING, "PUT", "mkdir"): links.mkdir_here,
+    (Kind.MISSING, "POST", "mkdir"): links.mkdir_here,
+    (Kind.MISSING, "POST", "mkdir-with-children"): links.mkdir_with_children_here,
+    (Kind.MISSING, "POST", "mkdir-immutable"): links.mkdir_immutable_here,
+    (Kind.MISSING, "POST", "upload"): directory_posts.upload_here,
+    **{(kind, "DELETE", ""): links.delete for kind in Kind if kind is not Kind.MISSING},
 }
 
 OTHERWISE: Mapping[tuple[Kind, str], tuple[int, str]] = {
-    (Kind.FILE, "GET"): (400, "GET file: bad t={t}"),
-    (Kind.FILE, "HEAD"): (400, "HEAD file: bad t={t}"),
-    (Kind.FILE, "PUT"): (400, "PUT to a file: this cap names a file that never changes; PUT /uri makes a new one"),
-    (Kind.FILE, "POST"): (400, "POST to file: bad t={t}"),
-    (Kind.FILE, "DELETE"): (400, "DELETE needs a name in a directory; a cap by itself cannot be deleted"),
+    **{
+        (kind, method): (400, explanation)
+        for kind in (Kind.FILE, Kind.MUTABLE_FILE)
+        for method, explanation in {
+            "GET": "GET file: bad t={t}",
+            "HEAD": "HEAD file: bad t={t}",
+            "PUT": "PUT to a file: bad t={t}",
+            "POST": "POST to file: bad t={t}",
+        }.items()
+    },
+    (Kind.DIRECTORY, "GET"): (400, "GET directory: bad t={t}"),
+    (Kind.DIRECTORY, "HEAD"): (400, "GET directory: bad t={t}"),
+    (Kind.DIRECTORY, "PUT"): (400, "PUT to a directory"),
+    (Kind.DIRECTORY, "POST"): (400, "POST to a directory with bad t={t}"),
     (Kind.UNKNOWN, "GET"): (400, objects.UNKNOWN_KIND),
     (Kind.UNKNOWN, "HEAD"): (400, objects.UNKNOWN_KIND),
     (Kind.UNKNOWN, "PUT"): (400, "PUT to an object of unknown kind"),
     (Kind.UNKNOWN, "POST"): (400, "POST to an object of unknown kind"),
-    (Kind.UNKNOWN, "DELETE"): (400, "DELETE needs a name in a directory; a cap by itself cannot be deleted"),
 }
 """Status and text when `OBJECTS` has no row for the argument `t`."""
 
+CREATING = frozenset(
+    {("PUT", ""), ("PUT", "uri"), ("PUT", "mkdir"), ("POST", "upload")}
+    | {("POST", t) for t in ("mkdir", "mkdir-with-children", "mkdir-immutable")}
+)
+"""What makes the directories on its way."""
+
+JSON_BODIES = frozenset({"set_children", "set-children", "mkdir-with-children", "mkdir-immutable"})
+"""Their body is JSON, whatever its sender calls it."""
+
 UNLINKED: Mapping[tuple[str, str], Handler] = {
-    ("GET", ""): uploads.redirect_to_cap,
-    ("HEAD", ""): uploads.redirect_to_cap,
-    ("PUT", ""): uploads.put,
-    ("POST", ""): uploads.post_form,
-    ("POST", "upload"): uploads.post_form,
+    ("GET", ""): unlinked.redirect_to_cap,
+    ("HEAD", ""): unlinked.redirect_to_cap,
+    ("PUT", ""): unlinked.put,
+    ("PUT", "mkdir"): unlinked.mkdir,
+    ("POST", "mkdir"): unlinked.mkdir,
+    ("POST", "mkdir-with-children"): unlinked.mkdir_with_children,
+    ("POST", "mkdir-immutable"): unlinked.mkdir_immutable,
+    ("POST", ""): unlinked.post_form,
+    ("POST", "upload"): unlinked.post_form,
 }
 """What can be asked of /uri itself."""
 
@@ -126,13 +183,13 @@ async def uri(gateway: Gateway, request: Request) -> Reply:
         if request.method in ("PUT", "POST"):
             raise Refusal(400, UNLINKED_OTHERWISE)
         raise _method_refused(request, ("GET", "HEAD", "PUT", "POST"))
-    cap = _cap_of(request.segments[0])
-    kind = kind_of(cap)
-    if b"" in request.segments[1:-1]:
-        raise Refusal(400, "The webapi does not allow empty pathname components, i.e. a double slash")
-    if len(request.segments) > 1:
-        raise _no_children(request, kind)
-    return await _object(gateway, request, kind, Target(cap))
+    target = await find(gateway.files, request.segments, (request.method, request.arguments.t) in CREATING)
+    kind = kind_of(target.cap)
+    if target.slash and kind in (Kind.FILE, Kind.MUTABLE_FILE):
+        raise Refusal(400, "Files have no children named ''")
+    if len(target.missing) > 1 and (request.method, request.arguments.t) not in CREATING:
+        raise NoSuchChild(target.missing[0])
+    return await _object(gateway, request, kind, target)
 
 
 async def named(gateway: Gateway, request: Request) -> Reply:
@@ -141,23 +198,25 @@ async def named(gateway: Gateway, request: Request) -> Reply:
         raise Refusal(400, "/file can only be used with GET or HEAD")
     if not request.segments:
         raise Refusal(404, "/file must be followed by a file-cap and a name")
-    cap = _cap_of(request.segments[0])
+    cap = parse(request.segments[0])
     kind = kind_of(cap)
     if kind not in (Kind.FILE, Kind.MUTABLE_FILE):
         raise Refusal(400, "what follows /file is not a file-cap")
-    name = _name_of(request.segments[-1]) if len(request.segments) > 1 else ""
+    name = name_in_path(request.segments[-1]) if len(request.segments) > 1 else ""
     return await _object(gateway, request, kind, Target(cap, name))
 
 
 async def _object(gateway: Gateway, request: Request, kind: Kind, target: Target) -> Reply:
-    t = request.arguments.t
+    t = "" if request.method == "DELETE" else request.arguments.t
     handler = OBJECTS.get((kind, request.method, t))
     if handler is None:
-        status, explanation = OTHERWISE.get(
-            (kind, request.method), (501, "This version of lafs does not serve mutable files and directories.")
-        )
+        if kind is Kind.MISSING:
+            raise NoSuchChild(target.missing[0])
+        status, explanation = OTHERWISE[kind, request.method]
         raise Refusal(status, explanation.format(t=t))
-    return await handler(gateway, request, target)
+    when_done = destination(request, request.arguments) if request.method == "POST" else ""
+    reply = await handler(gateway, request, target)
+    return redirect(when_done) if when_done else reply
 
 
 async def _with_form(request: Request) -> Request:
@@ -165,31 +224,9 @@ async def _with_form(request: Request) -> Request:
     content_type = request.header(b"Content-Type")
     if request.method != "POST" or content_type is None or form_kind(content_type) is None:
         return request
+    if request.arguments.t in JSON_BODIES:
+        return request
     return request.with_form(await read_form(request.exchange.body, content_type))
-
-
-def _cap_of(segment: bytes) -> Cap:
-    return parse(segment)
-
-
-def _name_of(segment: bytes) -> str:
-    """A name in a path. Raises Refusal unless it is UTF-8."""
-    try:
-        return unicodedata.normalize("NFC", segment.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise Refusal(400, "A name in a path must be UTF-8.") from None
-
-
-def _no_children(request: Request, kind: Kind) -> Refusal:
-    """Why there is nothing below this object."""
-    name = _name_of(request.segments[1])
-    if kind is Kind.UNKNOWN:
-        return Refusal(404, "No Such Resource")
-    if kind is Kind.DIRECTORY:
-        return Refusal(501, "This version of lafs does not serve mutable files and directories.")
-    if request.method == "PUT":
-        return Refusal(409, f"Cannot create directory '{name}', because its parent is a file, not a directory")
-    return Refusal(400, f"Files have no children named '{name}'")
 
 
 def _method_refused(request: Request, allowed: tuple[str, ...]) -> Refusal:

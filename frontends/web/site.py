@@ -16,9 +16,9 @@ from twisted.web.http import HTTPFactory, datetimeToString
 from zope.interface import implementer
 
 from frontends.web import routes
-from frontends.web.answers import Answer, Reply, page, text
+from frontends.web.answers import Answer, Reply, page, structure, text
 from frontends.web.channel import Channel, Exchange
-from frontends.web.errors import Explainer, Refusal, censored
+from frontends.web.errors import Explainer, JsonWanted, Refusal, censored
 from frontends.web.gateway import Files, Gateway
 from frontends.web.history import History
 from frontends.web.pages import Pages, load_assets
@@ -45,7 +45,7 @@ def make_site(
     allowed_hosts: Iterable[str] = (),
 ) -> GatewaySite:
     """The gateway of a node. `allowed_hosts` are names, without port, other than local ones by which browsers may call it."""
-    gateway = Gateway(files, status, clock, History(), Pages(), load_assets())
+    gateway = Gateway(files, status, clock, History(), Pages(), load_assets(), Explainer(clock))
     return GatewaySite(gateway, Guard(allowed_hosts), counters)
 
 
@@ -60,7 +60,7 @@ class GatewaySite(HTTPFactory):
         self._gateway = gateway
         self._guard = guard
         self._counters = counters
-        self._explainer = Explainer(gateway.clock)
+        self._explainer = gateway.explainer
         self._headers = (-1, b"")
 
     def buildProtocol(self, addr: Any) -> Any:
@@ -138,6 +138,9 @@ class GatewaySite(HTTPFactory):
             exchange.abort()
 
     def _explain(self, exchange: Exchange, error: BaseException) -> Answer:
+        if isinstance(error, JsonWanted):
+            explanation = self._explainer.explain(error.cause)
+            return structure({"error": explanation.text}, explanation.headers, status=explanation.status)
         explanation = self._explainer.explain(error)
         # Browsers name HTML; programs ask for anything, for plain text, or for nothing in particular.
         if any(b"text/html" in accepted for accepted in exchange.requestHeaders.getRawHeaders(b"Accept", [])):

@@ -8,6 +8,8 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 
 from lafs.capability import Cap, ImmutableReadCap, LiteralCap
+from lafs.directory.directory import Directory
+from lafs.directory.traversal import Trail, follow
 from lafs.errors import BadCapability, LafsError, NoShares
 from lafs.immutable.literal import LITERAL_LIMIT, LiteralFile
 from lafs.interfaces import IntroducerStatus, ServerStatus, Sink, Source, UploadResult
@@ -124,6 +126,12 @@ class MemoryFiles:
             self.counters.count("downloader.files_downloaded")
             return self.stored.get(cap.text) or MemoryFile(cap, b"", fails_after=0)
         raise BadCapability("this is not a cap that reads an immutable file")
+
+    def open_directory(self, cap: Cap) -> Directory:
+        raise BadCapability("there are no directories in memory")
+
+    async def follow(self, cap: Cap, path: Sequence[str]) -> Trail:
+        return await follow(self.open_directory, cap, path)
 
     def add(self, contents: bytes) -> MemoryFile:
         """Store `contents` without an upload, and return the file, which a test may spoil."""

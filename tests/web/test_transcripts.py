@@ -9,14 +9,10 @@ from tests.vectors_loader import load
 from tests.web.harness import Connection, Gateway
 from tests.web.transcripts import Replay
 
-GROUPS = ("unlinked-files", "download", "file-info", "node-pages")
-"""Those that are about immutable files, errors and the node's own pages."""
-
-MUTABLE = (
-    "put-sdmf", "put-mdmf-lowercase", "put-mutable-true", "form-upload-unlinked-sdmf", "get-sdmf", "range-mdmf", "json-sdmf",
-    "json-mdmf", "json-sdmf-ro", "uri-sdmf", "rouri-sdmf",
-)
-"""They need mutable files, which this gateway does not serve yet."""
+NOT_BUILT = {
+    "check-and-walk": "Checks, manifests and statistics of trees, and their operation handles.",
+}
+"""Groups of conversations that this gateway cannot have yet."""
 
 PAGES = ("status-html", "status-down", "status-down-events", "status-up", "storage-json", "report-incident", "private-401")
 """Pages that this gateway does not have yet."""
@@ -57,14 +53,15 @@ class Transcripts(SynchronousTestCase):
             self.fail(f"{name}: {problem}")
 
     def test_all_that_this_gateway_serves(self) -> None:
-        left_out = {*MUTABLE, *PAGES, *DIFFERENT}
-        played = [name for name, case in self.cases.items() if case["group"] in GROUPS and name not in left_out]
-        for name in [*played, "unknown-json", "unknown-get"]:
+        left_out = {*PAGES, *DIFFERENT}
+        played = [name for name, case in self.cases.items() if case["group"] not in NOT_BUILT and name not in left_out]
+        for name in played:
             self.play(name)
-        self.assertGreater(len(played), 40)
+        self.assertGreater(len(played), 110)
 
     def test_what_is_left_out_is_there_to_be_left_out(self) -> None:
-        self.assertLessEqual({*MUTABLE, *PAGES, *DIFFERENT}, self.cases.keys())
+        self.assertLessEqual({*PAGES, *DIFFERENT}, self.cases.keys())
+        self.assertLessEqual(NOT_BUILT.keys(), {case["group"] for case in self.cases.values()})
 
     def test_a_name_makes_no_content_coding(self) -> None:
         self.play("put-chk")

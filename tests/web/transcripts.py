@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from tests.web.harness import Response, multipart
 
-_PLACE = re.compile(r"\$\{([A-Z]+)(\|q)?\}")
+_PLACE = re.compile(r"\$\{([A-Z0-9]+)(\|q)?\}")
 _PATTERNS = {
     "<any>": lambda value: True,
     "<int>": lambda value: isinstance(value, int) and not isinstance(value, bool),
@@ -56,6 +56,8 @@ class Replay:
     def _body(self, body: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
         if "text" in body:
             return self.fill(body["text"]).encode(), {}
+        if "json" in body:
+            return self.fill(json.dumps(body["json"])).encode(), {}
         if "repeat" in body:
             return body["repeat"][0].encode() * body["repeat"][1], {}
         if "base64" in body:
