@@ -5,6 +5,7 @@
     invocation      what was said before the name of the command: `-d`, `-q`
     files           `put`, `get`; with `fetching` (bytes to a stream or a file) and `partial` (FILE.part, continued later)
     directories     `mkdir`, `mv`, `ln`, `rm`, `webopen`; `listing` is `ls`
+    copying         `cp`; `copy_plan` is what it finds out before it starts
     naming          `create-alias`, `add-alias`, `list-aliases`; `recovery` is `recovery`; `aliases` is the table of names
     status          `status`
     nodes           `create-*`, `run`, `up`: the only commands for which Twisted is imported

@@ -20,6 +20,7 @@ COMMANDS = {
     "create-introducer": Lazy("lafs.cli.nodes:create_introducer", "Create an introducer.", "Nodes"),
     "put": Lazy("lafs.cli.files:put", "Store a file on the grid and print its capability.", "Files"),
     "get": Lazy("lafs.cli.files:get", "Fetch a file from the grid.", "Files"),
+    "cp": Lazy("lafs.cli.copying:cp", "Copy files and directories to, from and on the grid.", "Files"),
     "ls": Lazy("lafs.cli.listing:ls", "List a directory.", "Files"),
     "mkdir": Lazy("lafs.cli.directories:mkdir", "Make a directory.", "Files"),
     "mv": Lazy("lafs.cli.directories:mv", "Move or rename an entry.", "Files"),
