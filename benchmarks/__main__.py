@@ -13,6 +13,7 @@ import attrs
 import click
 
 from benchmarks import report
+from benchmarks.changing_files import race_changing_files
 from benchmarks.floors import download_floor, small_upload_floor, upload_floor
 from benchmarks.race import ENCODING, LARGE, SERVERS, Size, race, runner
 from tests.process.harness import LAFS, peer
@@ -36,6 +37,7 @@ def main(quick: bool, json_file: Path | None, folder: Path | None) -> None:
         _tell("starting ten servers and three gateways of each")
         ours, peers = (stack.enter_context(runner(program, folder)) for program in (LAFS, peer()))
         race([ours, peers], QUICK if quick else SIZES, _tell)
+        race_changing_files([ours, peers], 3 if quick else 7, _tell)
         _tell("measuring the floor")
         floor = {"put 100 MB": upload_floor(LARGE, ENCODING), "get 100 MB": download_floor(LARGE)}
         calls = small_upload_floor(SERVERS)
