@@ -9,7 +9,8 @@
     naming          `create-alias`, `add-alias`, `list-aliases`; `recovery` is `recovery`; `aliases` is the table of names
     status          `status`
     nodes           `create-*`, `run`, `up`: the only commands for which Twisted is imported
-    completion      `completion`
+    root_directory  what `up` makes on its first start
+    completion      `completion`; `path_completion` knows aliases and remote paths
     gateway         the way to a node: finds it, speaks HTTP with it; `answer` is what it said
     remote_objects  what a gateway tells of files and directories, and the requests that link them
     remote_paths    caps, paths and aliases as people write them; `quoting` is how names are shown

@@ -20,6 +20,7 @@ from lafs.cli.copy_plan import CannotCopy, Folder, Place, Reader, Source, check,
 from lafs.cli.fetching import expect_file
 from lafs.cli.gateway import Gateway, find
 from lafs.cli.invocation import Invocation, pass_invocation
+from lafs.cli.path_completion import complete_place
 from lafs.cli.progress import Progress, progress_for
 from lafs.cli.remote_objects import (
     DIRECTORY,
@@ -39,7 +40,7 @@ CONNECTIONS = 8
 
 
 @click.command("cp", short_help="Copy files and directories to, from and on the grid.")
-@click.argument("places", metavar="FROM... TO", nargs=-1)
+@click.argument("places", metavar="FROM... TO", nargs=-1, shell_complete=complete_place)
 @click.option("-r", "--recursive", is_flag=True, help="Copy directories, with all that is in them.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is being done.")
 @click.option("--caps-only", is_flag=True, help="Write the capabilities of remote files to local ones, not their contents.")

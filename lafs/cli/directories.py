@@ -10,6 +10,7 @@ from lafs.cli.aliases import Aliases, remote_options
 from lafs.cli.answer import Refused
 from lafs.cli.gateway import Gateway, find
 from lafs.cli.invocation import Invocation, pass_invocation
+from lafs.cli.path_completion import complete_remote
 from lafs.cli.remote_objects import RemoteObject, describe, link, make_directory
 from lafs.cli.remote_paths import RemotePath
 from lafs.errors import BadCapability
@@ -20,7 +21,7 @@ class SameThing(BadCapability):
 
 
 @click.command("mkdir", short_help="Make a directory.")
-@click.argument("remote", metavar="[REMOTE]", required=False)
+@click.argument("remote", metavar="[REMOTE]", required=False, shell_complete=complete_remote)
 @click.option(
     "--format", "file_format", type=click.Choice(["SDMF", "MDMF"], case_sensitive=False), help="The kind of directory to make."
 )
@@ -54,7 +55,7 @@ def _unlink(invocation: Invocation, remote: str, node_url: str | None, dir_cap: 
 
 def removing(name: str) -> click.Command:
     """The command under one of its two names."""
-    argument = click.argument("remote", metavar="REMOTE")
+    argument = click.argument("remote", metavar="REMOTE", shell_complete=complete_remote)
     return click.command(name, short_help="Remove an entry from a directory.")(argument(remote_options(pass_invocation(_unlink))))
 
 
@@ -63,8 +64,8 @@ rm = removing("rm")
 
 
 @click.command("mv", short_help="Move or rename an entry.")
-@click.argument("source", metavar="FROM")
-@click.argument("target", metavar="TO")
+@click.argument("source", metavar="FROM", shell_complete=complete_remote)
+@click.argument("target", metavar="TO", shell_complete=complete_remote)
 @remote_options
 @pass_invocation
 def mv(invocation: Invocation, source: str, target: str, node_url: str | None, dir_cap: str | None) -> int:
@@ -91,8 +92,8 @@ def mv(invocation: Invocation, source: str, target: str, node_url: str | None, d
 
 
 @click.command("ln", short_help="Give a file or directory one more name.")
-@click.argument("source", metavar="FROM")
-@click.argument("target", metavar="TO")
+@click.argument("source", metavar="FROM", shell_complete=complete_remote)
+@click.argument("target", metavar="TO", shell_complete=complete_remote)
 @remote_options
 @pass_invocation
 def ln(invocation: Invocation, source: str, target: str, node_url: str | None, dir_cap: str | None) -> None:
@@ -151,7 +152,7 @@ def names_of(place: RemotePath) -> list[str]:
 
 
 @click.command("webopen", short_help="Show a file or directory in the web browser.")
-@click.argument("remote", metavar="[REMOTE]", required=False)
+@click.argument("remote", metavar="[REMOTE]", required=False, shell_complete=complete_remote)
 @click.option("-i", "--info", is_flag=True, help="Show what is known of it.")
 @remote_options
 @pass_invocation

@@ -17,6 +17,7 @@ from lafs.cli.aliases import Aliases, remote_options
 from lafs.cli.answer import PIECE_SIZE, CutOff
 from lafs.cli.gateway import Gateway, find
 from lafs.cli.invocation import Invocation, pass_invocation
+from lafs.cli.path_completion import complete_remote
 from lafs.cli.progress import Progress, progress_for
 from lafs.cli.quoting import quoted
 from lafs.cli.remote_paths import CAP_PREFIXES, RemotePath
@@ -32,7 +33,7 @@ STATUS_WORDS = {200: "200 OK", 201: "201 Created"}
 
 @click.command(short_help="Store a file on the grid and print its capability.")
 @click.argument("local_file", metavar="[FILE|-]", required=False, default="-", type=click.Path())
-@click.argument("remote", metavar="[PATH]", required=False)
+@click.argument("remote", metavar="[PATH]", required=False, shell_complete=complete_remote)
 @click.option("-m", "--mutable", is_flag=True, help="Make a file that can be changed later.")
 @click.option(
     "--format", "file_format", type=click.Choice(["SDMF", "MDMF", "CHK"], case_sensitive=False),
@@ -137,7 +138,7 @@ def readinto(file: FileIO, buffer: memoryview) -> int:
 
 
 @click.command(short_help="Fetch a file from the grid.")
-@click.argument("remote", metavar="PATH")
+@click.argument("remote", metavar="PATH", shell_complete=complete_remote)
 @click.argument("local_file", metavar="[FILE|-]", required=False, default="-", type=click.Path())
 @remote_options
 @pass_invocation

@@ -110,6 +110,8 @@ class Gateway:
         self.address = address
         self._connection: HTTPConnection | None = None
         self._last: HTTPResponse | None = None
+        self.patience = ANSWER_SECONDS
+        """Seconds until an answer must have begun."""
         self._answered = False
         """Whether the open connection has carried a request before, so that the gateway may have closed it since."""
 
@@ -117,7 +119,7 @@ class Gateway:
         """Ask for `target` ("uri/CAP", already percent-encoded)."""
         reused = self._answered
         try:
-            return self._ask("GET", target, headers or {})
+            return self._ask("GET", target, headers or {}, patience=self.patience)
         except (OSError, HTTPException) as error:
             self.close()
             if not reused:
@@ -142,7 +144,7 @@ class Gateway:
 
     def send(self, method: str, target: str, content: bytes = b"") -> Answer:
         """A small request that changes something. It is sent once, unless sending it twice does no harm."""
-        return self._send_again(method, target, lambda: (content,) if content else (), len(content), ANSWER_SECONDS)
+        return self._send_again(method, target, lambda: (content,) if content else (), len(content), self.patience)
 
     def _send_again(
         self, method: str, target: str, body: Callable[[], Iterable[Piece]], length: int, patience: float | None
@@ -203,7 +205,7 @@ class Gateway:
         """The open connection, or a new one. Raises Unreachable."""
         if self._connection is None or self._connection.sock is None:  # closed, as the last answer announced
             kind = HTTPSConnection if self.address.scheme == "https" else HTTPConnection
-            self._connection = kind(self.address.host, self.address.port, timeout=CONNECT_SECONDS)
+            self._connection = kind(self.address.host, self.address.port, timeout=min(CONNECT_SECONDS, self.patience))
             try:
                 self._connection.connect()
             except OSError as error:

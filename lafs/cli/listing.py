@@ -12,6 +12,7 @@ from lafs.cli.aliases import Aliases, remote_options
 from lafs.cli.answer import Refused
 from lafs.cli.gateway import find
 from lafs.cli.invocation import Invocation, pass_invocation
+from lafs.cli.path_completion import complete_remote
 from lafs.cli.quoting import quoted
 from lafs.cli.remote_objects import DIRECTORY, UNKNOWN, RemoteObject, read_object
 
@@ -20,7 +21,7 @@ RECENT_SECONDS = 180 * 86400
 
 
 @click.command("ls", short_help="List a directory.")
-@click.argument("remote", metavar="[REMOTE]", required=False, default="")
+@click.argument("remote", metavar="[REMOTE]", required=False, default="", shell_complete=complete_remote)
 @click.option("-l", "long", is_flag=True, help="Show rights, size and date as well.")
 @click.option("--modified", is_flag=True, help="With -l, show when an entry was last changed, not when it was made.")
 @click.option("-F", "--classify", is_flag=True, help="Mark directories /, changeable files *, and what is unknown ?.")

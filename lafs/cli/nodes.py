@@ -168,8 +168,10 @@ def up(
     """Start a grid of one machine: a web page and five storage folders, or the disks you name.
 
     Needs no configuration. Everything is kept in ~/.lafs, and a second start finds it again. Files survive the loss of two
-    folders of five (--storage given N times: about two of every five).
+    folders of five (--storage given N times: about two of every five). On the first start a root directory is made, with the
+    alias 'tahoe', which the commands for files use when none is named.
     """
+    from lafs.cli.root_directory import make_root
     from lafs.node.embedded import up as start
 
     directory = _place(invocation, nodedir, basedir, Path.home() / ".lafs")
@@ -179,6 +181,7 @@ def up(
         web_port=webport,
         open_browser=open_browser,
         say=click.echo,
+        when_ready=lambda: make_root(Invocation(directory, invocation.quiet)),
     )
 
 

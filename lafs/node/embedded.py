@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -37,9 +38,11 @@ def up(
     open_browser: bool | None = None,
     say: Say = print,
     random: Callable[[int], bytes] = os.urandom,
+    when_ready: Callable[[], None] = lambda: None,
 ) -> int:
     """Start the grid in `directory`, making it first if need be; `storage` are folders to use. Returns the exit status.
 
+    `when_ready` is called in a thread of its own when the web gateway answers, so it may use it.
     Raises LafsError.
     """
     directory = directory.absolute()
@@ -57,6 +60,8 @@ def up(
         say(f"\nlafs is running: {url}\n")
         say(f" Files are spread over {encoding.total} folders; any {encoding.needed} of them bring back everything.")
         say(" Caps are shown for what you store: keep them, they are the only way back. Ctrl-C stops.")
+        if url is not None:
+            threading.Thread(target=when_ready, daemon=True).start()
         if url is not None and _wants_browser(open_browser):
             show(url)
 
@@ -67,7 +72,6 @@ def up(
 
 def show(url: str) -> None:
     """Open `url` in the user's browser, without waiting for it."""
-    import threading
     import webbrowser
 
     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

@@ -97,6 +97,37 @@ class Promises:
         self.assertRegex(self.lafs("status").text, r"Servers: (\d) of \1 connected")
         self.assertEqual(set(json.loads(self.lafs("status", "--json").text)), {"node", "statistics", "operations"})
 
+    def test_directories_are_made_filled_moved_and_listed(self) -> None:
+        self.lafs("create-alias", "work")
+        tree = self.base / "tree"
+        (tree / "inner").mkdir(parents=True)
+        for name in ("a", "b", "inner/c"):
+            (tree / name).write_bytes(CONTENT[: 60_000 + ord(name[-1])])
+        (tree / "small").write_bytes(b"small")
+        self.lafs("cp", "-r", tree, "work:")
+        self.lafs("cp", "-r", tree, "work:")
+        self.assertEqual(self.lafs("ls", "-F", "work:tree").text.split(), ["a", "b", "inner/", "small"])
+        self.lafs("cp", "-r", "work:tree/", "work:copy/again")
+        self.lafs("mv", "work:copy/again/tree/a", "work:")
+        self.lafs("ln", "work:tree/b", "work:b")
+        self.lafs("rm", "work:copy/again/tree/b")
+        self.lafs("mkdir", "work:copy/again/tree/deep/er")
+        self.assertIn(b"itself", self.lafs("mv", "work:copy", "work:copy/again/", expect=1).stderr)
+        self.assertIn(b"same entry", self.lafs("mv", "work:a", "work:", expect=1).stderr)
+        self.lafs("cp", "-r", "work:", self.base / "down")
+        down = sorted(str(path.relative_to(self.base / "down")) for path in (self.base / "down").rglob("*") if path.is_file())
+        self.assertEqual(
+            down, ["a", "b", "copy/again/tree/inner/c", "copy/again/tree/small", "tree/a", "tree/b", "tree/inner/c", "tree/small"]
+        )
+        self.assertEqual((self.base / "down/copy/again/tree/inner/c").read_bytes(), (tree / "inner/c").read_bytes())
+        self.lafs("ls", "work:nothing", expect=2)
+
+    def test_a_mutable_file_is_changed_in_place(self) -> None:
+        for kind in ("SDMF", "MDMF"):
+            cap = self.lafs("put", "--format", kind, self.path("in", b"old")).text
+            self.assertEqual(self.lafs("put", self.path("in", CONTENT[:200_000]), cap).text, cap)
+            self.assertEqual(self.lafs("get", cap).stdout, CONTENT[:200_000])
+
     def test_the_address_of_a_page_is_a_cap(self) -> None:
         cap = self.lafs("put", self.path("in", CONTENT)).text
         self.assertEqual(self.lafs("get", f"http://127.0.0.1:1/file/{cap}/@@named=/x").stdout, CONTENT)
@@ -109,6 +140,12 @@ class OurGateway(Promises, SynchronousTestCase):
     def start(cls) -> None:
         command = ["up", "-C", cls.directory, "--webport", str(cls.gateway.port), "--no-open"]
         cls.run_node(Node(cls.directory, command=command))
+
+    def test_a_root_directory_is_there_from_the_first_start(self) -> None:
+        cap = wait_until(lambda: read(self.directory / "private" / "aliases"), "the alias").split()[1]
+        self.assertEqual(self.lafs("recovery").text, cap)
+        self.lafs("put", self.path("in", b"mine"), "mine")
+        self.assertEqual(self.lafs("get", "tahoe:mine").stdout, b"mine")
 
 
 @pytest.mark.peer

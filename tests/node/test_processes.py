@@ -109,14 +109,20 @@ class Ending(ProcessTestCase):
             self.assertFalse((directory / "running.process").exists())
 
     def test_stopping_in_the_middle_of_an_upload_leaves_nothing_of_it(self) -> None:
-        self.up(f"--webport={free_port()}").stop()
+        node = self.up(f"--webport={free_port()}")
+        wait_until((self.base / "up" / "private" / "aliases").exists, "the root directory")
+        node.stop()
+        before = self.shares()
         set_options(self.base / "up" / "lafs.cfg", "client", {"convergence": "none"})
         node = self.start("up")
         with socket.create_connection(("127.0.0.1", self.gateway("up").port)) as client:
             client.sendall(b"PUT /uri HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n" + bytes(20_000_000))
             self.assertEqual(node.stop(), 0)
         self.assertNotIn("Traceback", node.log)
-        self.assertEqual([path for path in self.base.glob("up/storage/*/shares/*/*/*") if path.is_file()], [])
+        self.assertEqual(self.shares(), before)
+
+    def shares(self) -> set[Path]:
+        return {path for path in self.base.glob("up/storage/*/shares/*/*/*") if path.is_file()}
 
     def test_what_cannot_start_says_why_in_one_line(self) -> None:
         directory = self.base / "client"
