@@ -7,6 +7,7 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.fake_gateway import FakeGateway, Stored
+from tests.cli.fake_grid import FakeGrid
 
 HEAVY = frozenset({
     "twisted", "foolscap", "cryptography", "OpenSSL", "Crypto", "zfec", "attr", "attrs", "zope", "jinja2", "yaml", "asyncio",
@@ -44,6 +45,13 @@ class Imports(SynchronousTestCase):
             self.check("get", "URI:CHK:a:b:1:1:4", "-u", gateway.url)
             self.check("get", "URI:CHK:a:b:1:1:4", self.mktemp(), "-u", gateway.url)
             self.check("put", __file__, "-u", gateway.url)
+
+    def test_commands_for_directories_are_light(self) -> None:
+        with FakeGrid() as grid:
+            root = grid.directory()
+            self.check("put", __file__, f"{root}/x", "-u", grid.url)
+            self.check("ls", root, "-u", grid.url)
+            self.check("ln", f"{root}/x", f"{root}/y", "-u", grid.url)
 
 
 def brought_by_start_up() -> set[str]:
