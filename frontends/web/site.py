@@ -24,6 +24,7 @@ from frontends.web.history import History
 from frontends.web.pages import Pages, load_assets
 from frontends.web.request import Request
 from frontends.web.safety import ALWAYS, Guard
+from lafs.capability import MutableFormat
 from lafs.interfaces import NodeStatus
 from lafs.statistics import Counters
 from lafs.tasks import Clock, spawn
@@ -43,9 +44,13 @@ def make_site(
     clock: Clock,
     counters: Counters,
     allowed_hosts: Iterable[str] = (),
+    default_format: MutableFormat = "SDMF",
 ) -> GatewaySite:
-    """The gateway of a node. `allowed_hosts` are names, without port, other than local ones by which browsers may call it."""
-    gateway = Gateway(files, status, clock, History(), Pages(), load_assets(), Explainer(clock))
+    """The gateway of a node. `allowed_hosts` are names, without port, other than local ones by which browsers may call it.
+
+    `default_format` is that of new directories, where a request names none.
+    """
+    gateway = Gateway(files, status, clock, History(), Pages(), load_assets(), Explainer(clock), default_format)
     return GatewaySite(gateway, Guard(allowed_hosts), counters)
 
 

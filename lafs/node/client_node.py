@@ -215,6 +215,7 @@ class ClientNode:
             clock=self._reactor,
             counters=self._counters,
             allowed_hosts=self._configuration.node.web_hosts,
+            default_format="MDMF" if self._configuration.client.mutable_format.lower() == "mdmf" else "SDMF",
         )
         url = await web.serve(self._configuration, self._reactor, site, self._lifetime)
         filesystem.prepare_keys()

@@ -5,6 +5,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -33,6 +34,18 @@ class OnGrid(SynchronousTestCase):
 
     def names(self) -> list[str]:
         return list(self.facts()["children"])
+
+
+class DefaultFormat(OnGrid):
+    def test_new_directories_have_the_format_the_node_is_configured_for(self) -> None:
+        gateway = GridGateway()
+        gateway.site._gateway = attrs.evolve(gateway.site._gateway, default_format="MDMF")
+        root = gateway.request("POST", "/uri?t=mkdir").text
+        gateway.request("PUT", f"/uri/{q(root)}/on/the/way", b"x")
+        on_the_way = gateway.get(f"/uri/{q(root)}/on?t=uri").text
+        self.assertEqual([cap[:14] for cap in (root, on_the_way)], ["URI:DIR2-MDMF:"] * 2)
+        chosen = gateway.request("POST", "/uri?t=mkdir&format=sdmf").text
+        self.assertTrue(chosen.startswith("URI:DIR2:"))
 
 
 class Changes(OnGrid):
