@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from hashlib import blake2b
 
 from attrs import field, frozen
 
+from lafs.crypto.derivations import stored_lease_secret
 from lafs.interfaces import LeaseSecrets
 from storage_server.edits import Step
 
@@ -28,14 +28,9 @@ OTHER_OWNER = 1
 """Owner number in leases taken by `add_lease` and by mutable writes."""
 
 
-def hashed(secret: bytes) -> bytes:
-    """What version 2 containers store of a secret."""
-    return blake2b(secret, digest_size=32).digest()
-
-
 def stored_form(secret: bytes, container_version: int) -> bytes:
     """What a container of the given schema version stores of a secret: 32 bytes."""
-    return secret if container_version == 1 else hashed(secret)
+    return secret if container_version == 1 else stored_lease_secret(secret)
 
 
 def same_secret(stored: bytes, other: bytes) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+from lafs.crypto.derivations import mutable_container_magic
 from lafs.errors import CorruptContainer, DataTooLarge, NoSpace
 from storage_server.edits import Put, Step, Zeros
 from storage_server.leases import MAXIMUM_LEASES, Lease, LeaseChange, LeaseTerms, same_secret, stored_form
@@ -25,10 +26,7 @@ DATA_OFFSET: Final = HEADER.size + INLINE_SLOTS * LEASE.size
 HEAD_SIZE: Final = DATA_OFFSET
 LARGEST_DATA: Final = 69_105 * 10**12
 NEWEST_VERSION: Final = 2
-MAGICS: Final = {
-    1: b"Tahoe mutable container v1\n" + bytes.fromhex("750944038e"),
-    2: b"Tahoe mutable container v2\n" + bytes.fromhex("c355219925"),
-}
+MAGICS: Final = {version: mutable_container_magic(version) for version in (1, NEWEST_VERSION)}
 VERSION_OF: Final = {magic: version for version, magic in MAGICS.items()}
 EMPTY: Final = 0
 """The owner number of a slot without a lease."""

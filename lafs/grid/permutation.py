@@ -6,8 +6,8 @@ the servers where it was put.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from hashlib import sha1
 
+from lafs.crypto.derivations import ring_position
 from lafs.crypto.storage_index import StorageIndex
 from lafs.interfaces import GridServer
 
@@ -16,14 +16,11 @@ def permuted(
     servers: Iterable[GridServer], storage_index: StorageIndex, preferred: Collection[str] = frozenset()
 ) -> list[GridServer]:
     """`servers` in the ring order of `storage_index`; those whose server ids are `preferred` come before all others."""
-    # The hash of the index is begun once and continued for each server: this runs for every operation on a file.
-    begun = sha1(storage_index.raw)
     places: list[tuple[bool, bytes, str, GridServer]] = []
     for server in servers:
-        place = begun.copy()
-        place.update(server.identity.permutation_seed)
+        place = ring_position(storage_index, server.identity.permutation_seed)
         server_id = server.identity.server_id
         # Two servers with the same seed are told apart by their ids, so that the order never depends on chance.
-        places.append((server_id not in preferred, place.digest(), server_id, server))
+        places.append((server_id not in preferred, place, server_id, server))
     places.sort(key=lambda entry: entry[:3])
     return [entry[3] for entry in places]

@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from lafs.crypto.derivations import stored_lease_secret
 from lafs.errors import CorruptContainer, DataTooLarge, NoSpace
 from lafs.interfaces import LeaseSecrets
 from storage_server.edits import Put, Step
 from storage_server.immutable_container import ImmutableContainer, frame
-from storage_server.leases import MAXIMUM_LEASES, LeaseTerms, hashed, stored_form
+from storage_server.leases import MAXIMUM_LEASES, LeaseTerms, stored_form
 from storage_server.mutable_container import DATA_OFFSET, HEAD_SIZE, MAGICS, MutableContainer
 from tests.storage_server.harness import NODE_ID, secrets
 
@@ -62,12 +63,12 @@ class ImmutableContainers(SynchronousTestCase):
         container = ImmutableContainer.parse(content[:12], len(content))
         self.assertEqual(content[12 : 12 + container.data_length], data)
         found = {lease.renew: lease.expiration for lease in container.leases(lease_area(content, container))}
-        self.assertEqual(found, {hashed(secrets(number).renew): when for number, when in model.items()})
+        self.assertEqual(found, {stored_lease_secret(secrets(number).renew): when for number, when in model.items()})
 
     def test_a_stored_hash_presented_as_a_secret_renews_nothing(self) -> None:
         header, lease = frame(0, TERMS)
         container = ImmutableContainer.parse(header, 84)
-        thief = LeaseSecrets(hashed(TERMS.secrets.renew), hashed(TERMS.secrets.cancel))
+        thief = LeaseSecrets(stored_lease_secret(TERMS.secrets.renew), stored_lease_secret(TERMS.secrets.cancel))
         self.assertEqual(container.take_lease(lease, LeaseTerms(thief, 1, 9999)).growth, 72)
 
     def test_a_share_takes_only_so_many_leases_but_renews_those_it_has(self) -> None:
@@ -120,7 +121,7 @@ class MutableContainers(SynchronousTestCase):
                     model = model[:offset].ljust(offset, b"\0") + data + model[offset + len(data) :]
             if new_length is not None:
                 model = model[:new_length]
-            leases.add(hashed(secrets(lease).renew))
+            leases.add(stored_lease_secret(secrets(lease).renew))
             after = parse_mutable(content)
             self.assertEqual(content[DATA_OFFSET : DATA_OFFSET + after.data_length], model)
             self.assertEqual({each.renew for _, each in after.leases(lease_area(content, after))}, leases)

@@ -13,13 +13,13 @@ from attrs import define, field
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from lafs.crypto.derivations import stored_lease_secret
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import ServerError
 from lafs.interfaces import ByteRange, LeaseSecrets, SlotSecrets, SlotTest, SlotWrite
 from lafs.statistics import Counters
 from lafs.workers import InlineWorkers
 from storage_server.commits import CHECKPOINT_SECONDS
-from storage_server.leases import hashed
 from storage_server.share_files import read_container, read_lease_area
 from storage_server.share_store import ShareStore
 from tests.simulation.disk import SimulatedDisk
@@ -153,7 +153,7 @@ class Life:
                 test.assertEqual(content, self.tried.get(key, self.shares.get(key)))
         test.assertIn(self.read_slot(), [self.slot, self.next_slot] if self.next_slot is not None else [self.slot])
         for index, number, renew in self.leases:
-            test.assertIn(hashed(renew), self.renewers(index, number))
+            test.assertIn(stored_lease_secret(renew), self.renewers(index, number))
 
     def read_slot(self) -> Slot:
         found = result_of(self.store.read_slot(SLOT, frozenset(), [ByteRange(0, 2**40)]))
