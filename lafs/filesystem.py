@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from lafs.capability import (
+    LITERAL_LIMIT,
     Cap,
     DirectoryCap,
     ImmutableReadCap,
@@ -30,7 +31,7 @@ from lafs.directory.traversal import Trail, follow
 from lafs.errors import BadCapability, ChildExists, NoSuchChild, NotADirectory, NotWriteable, SourceFailed
 from lafs.immutable.downloader import Downloader
 from lafs.immutable.keying import ConvergentKeys, Keyed, KeyMaker, RandomKeys
-from lafs.immutable.literal import LITERAL_LIMIT, LiteralFile
+from lafs.immutable.literal import LiteralFile
 from lafs.immutable.parameters import EncodingParameters
 from lafs.immutable.uploader import Uploader
 from lafs.interfaces import FileNode, Grid, GridServer, LeaseSecrets, NewChild, Replace, Source, UploadResult

@@ -4,9 +4,6 @@ from __future__ import annotations
 from lafs.capability import LiteralCap
 from lafs.interfaces import Sink
 
-LITERAL_LIMIT = 55
-"""A file of at most this many bytes is not stored on the grid."""
-
 
 class LiteralFile:
     """A `FileNode` that needs no server."""

@@ -7,11 +7,11 @@ from hashlib import sha256
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
-from lafs.capability import Cap, ImmutableReadCap, LiteralCap
+from lafs.capability import LITERAL_LIMIT, Cap, ImmutableReadCap, LiteralCap
 from lafs.directory.directory import Directory
 from lafs.directory.traversal import Trail, follow
 from lafs.errors import BadCapability, LafsError, NoShares
-from lafs.immutable.literal import LITERAL_LIMIT, LiteralFile
+from lafs.immutable.literal import LiteralFile
 from lafs.interfaces import IntroducerStatus, ServerStatus, Sink, Source, UploadResult
 from lafs.statistics import Counters
 
