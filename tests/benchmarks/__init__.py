@@ -1,0 +1,1 @@
+"""The instruments of the benchmarks, which must be right before they are believed."""
