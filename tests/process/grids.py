@@ -101,10 +101,14 @@ class Grid:
 
     def add_client(self, program: Program = LAFS, options: Mapping[str, str] | None = None) -> Client:
         """One more client, connected to all servers. `options` are more of its section [client]."""
-        client = self._made_client(len(self.clients) + 1, program, options or {})
+        client = self.make_client(program, options)
         client.node.start()
         client.wait_connected(len(self.servers))
         return client
+
+    def make_client(self, program: Program = LAFS, options: Mapping[str, str] | None = None) -> Client:
+        """The same, not started yet."""
+        return self._made_client(len(self.clients) + 1, program, options or {})
 
     def share_files(self, storage_index: str) -> Mapping[tuple[int, int], Path]:
         """Where the shares of a file are: (position of the server, share number) -> path."""

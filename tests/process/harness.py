@@ -234,6 +234,11 @@ class Node:
         """The most memory it has had resident, in bytes."""
         return self._status("VmHWM")
 
+    @property
+    def resident(self) -> int:
+        """The memory it has resident now, in bytes."""
+        return self._status("VmRSS")
+
     def forget_peak(self) -> None:
         """Count `peak_resident` from now on."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
