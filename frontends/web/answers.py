@@ -109,8 +109,17 @@ def text(content: str, status: int = 200, headers: Headers = ()) -> Answer:
 
 
 def structure(value: object, headers: Headers = (), content_type: bytes = JSON, status: int = 200) -> Answer:
-    """JSON, in pure ASCII, one space deep and with a final newline, as clients of the peer know it. Spec: 07 §9."""
-    return Answer((json.dumps(value, indent=1) + "\n").encode("ascii"), status, content_type, headers)
+    """JSON, in pure ASCII, as clients of the peer know it. Spec: 07 §9."""
+    return encoded((json_text(value) + "\n").encode("ascii"), headers, content_type, status)
+
+
+def encoded(body: bytes, headers: Headers = (), content_type: bytes = JSON, status: int = 200) -> Answer:
+    """JSON that is text already."""
+    return Answer(body, status, content_type, headers)
+
+
+json_text = json.JSONEncoder(separators=(",\n", ": ")).encode
+"""A value in JSON, every item on a line of its own. Not indented: the standard library is five times slower at that."""
 
 
 def page(markup: str, status: int = 200, headers: Headers = ()) -> Answer:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from frontends.web.answers import NOT_MODIFIED, Answer, Contents, Headers, Reply, structure, text
+from frontends.web.answers import NOT_MODIFIED, Answer, Contents, Headers, Reply, encoded, json_text, structure, text
 from frontends.web.content_types import attachment, type_of
 from frontends.web.errors import JsonWanted, Refusal
 from frontends.web.gateway import Gateway
@@ -124,8 +124,7 @@ async def describe(gateway: Gateway, request: Request, target: Target) -> Reply:
     cap = target.known
     facts = cap_facts(cap)
     if isinstance(cap, DirectoryCap):
-        facts["children"] = children_facts(await _listing(gateway, cap))
-        return _tagged(request, cap, "json", structure(["dirnode", facts]))
+        return _tagged(request, cap, "json", encoded(_directory_json(facts, await _children(gateway, cap))))
     if cap.is_mutable:
         with suppress(UnrecoverableFile):  # The caps are worth having all the same.
             facts["size"] = (await gateway.files.open_mutable(cap).version()).size
@@ -137,12 +136,18 @@ async def describe(gateway: Gateway, request: Request, target: Target) -> Reply:
     return _tagged(request, cap, "json", structure(["filenode", facts]))
 
 
-async def _listing(gateway: Gateway, cap: Cap) -> Listing:
-    """The directory of `cap`, or a Refusal in JSON: who asks for JSON, parses the error too."""
+async def _children(gateway: Gateway, cap: Cap) -> bytes:
+    """The JSON of the children of `cap`, or a Refusal in JSON: who asks for JSON, parses the error too."""
     try:
-        return await gateway.files.open_directory(cap).list()
+        return await gateway.files.open_directory(cap).rendered(children_json)
     except LafsError as error:
         raise JsonWanted(error) from error
+
+
+def _directory_json(facts: dict[str, object], children: bytes) -> bytes:
+    """All of a directory. Its children are text already, so they are put into the text of the rest."""
+    head = json_text(["dirnode", {**facts, "children": None}]).encode("ascii")
+    return b"%s%s}]\n" % (head.removesuffix(b"null}]"), children)
 
 
 def cap_facts(cap: Cap) -> dict[str, object]:
@@ -160,9 +165,9 @@ def cap_facts(cap: Cap) -> dict[str, object]:
     return facts
 
 
-def children_facts(listing: Listing) -> dict[str, object]:
+def children_json(listing: Listing) -> bytes:
     """The entries of a directory in JSON."""
-    return {name: _entry(child) for name, child in listing.children.items()}
+    return json_text({name: _entry(child) for name, child in listing.children.items()}).encode("ascii")
 
 
 def _entry(child: Child) -> list[object]:

@@ -5,12 +5,15 @@ spare bit, as keys and secrets written by other programs need it. Only canonical
 """
 from __future__ import annotations
 
-from base64 import b32encode
+from functools import cache
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 _TO_DIGITS = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 """To the digits that `int(text, 32)` reads: a conversion in C, linear in the length because 32 is a power of two."""
+
+_TO_TEXT = bytes(ord(ALPHABET[digit % 32]) for digit in range(256))
+"""A table for bytes.translate: digit -> character."""
 
 _SPARE_BITS = {0: 0, 2: 2, 4: 4, 5: 1, 7: 3}
 """Length modulo 8 -> low bits of the last character that carry nothing. Other lengths are no whole number of bytes."""
@@ -18,7 +21,26 @@ _SPARE_BITS = {0: 0, 2: 2, 4: 4, 5: 1, 7: 3}
 
 def encode(data: bytes) -> str:
     """The canonical text of `data`: ceil(8 * len / 5) characters."""
-    return b32encode(data).decode("ascii").rstrip("=").lower()
+    size = -(-8 * len(data) // 5)
+    digits = int.from_bytes(data, "big") << (5 * size - 8 * len(data))
+    for low, high, shift in _halvings(max(size - 1, 0).bit_length()):
+        digits = (digits & low) | ((digits & high) << shift)
+    return digits.to_bytes(size, "big").translate(_TO_TEXT).decode("ascii")
+
+
+@cache
+def _halvings(levels: int) -> list[tuple[int, int, int]]:
+    """(mask of the lower halves, mask of the upper ones, shift of these) that move 2**levels digits of 5 bits into bytes.
+
+    All at once, by halves: first the upper half of all the digits moves to where its bytes will be, then that of each half, and so
+    on. Caps are written by the thousand, and this takes a third of the time of going from one digit to the next.
+    """
+    steps = []
+    for level in reversed(range(levels)):
+        half = 1 << level
+        low = sum(((1 << 5 * half) - 1) << (16 * half * block) for block in range(1 << (levels - level - 1)))
+        steps.append((low, low << (5 * half), 3 * half))
+    return steps
 
 
 def decode(text: str) -> bytes:

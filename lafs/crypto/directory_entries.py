@@ -51,7 +51,7 @@ def decrypt_write_cap(directory_write_key: bytes, entry_field: bytes) -> Decrypt
         return DecryptedWriteCap(b"", authentic=not entry_field)
     key = _entry_key(salt, directory_write_key)
     authentic = compare_digest(mac(key, salt + body), claimed)
-    return DecryptedWriteCap(ctr(key, body).rstrip(b" "), authentic)
+    return DecryptedWriteCap(ctr(key, body).rstrip(b" ") if body else b"", authentic)
 
 
 def mac(key: bytes, data: bytes) -> bytes:

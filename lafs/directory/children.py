@@ -4,7 +4,8 @@ Pure. Spec: 04 §2.4, §2.5, §3, §4.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import NoReturn
 
 from attrs import field, frozen
@@ -34,12 +35,17 @@ class View:
             return cls(content.write_key)
         return cls(immutable=not content.is_mutable)
 
+    @cached_property
+    def _no_write_cap(self) -> bytes:
+        """The field of all entries that hold none: most children are files that never change."""
+        return encrypt_write_cap(self._writing(), b"")
+
     def child(self, entry: Entry) -> Child:
         """What `entry` grants from here. If its caps break a rule, they are none, and say which."""
         fields = entry.fields
         readonly = _text(fields.readonly)
         damaged = False
-        if self.write_key is None or not fields.write_field:
+        if self.write_key is None or not fields.write_field or fields.write_field == self._no_write_cap:
             caps = child_caps(None, readonly, self.immutable)
         else:
             decrypted = decrypt_write_cap(self.write_key, fields.write_field)
@@ -60,7 +66,7 @@ class View:
         return self._packed(
             name,
             _bytes(caps.stored_readonly(self.immutable)),
-            b"" if self.immutable else encrypt_write_cap(self._writing(), writable),
+            self._write_field(writable),
             metadata,
         )
 
@@ -74,6 +80,11 @@ class View:
         return self._packed(
             child.name, _bytes(child.caps.stored_readonly(self.immutable)), entry.fields.write_field, child.metadata
         )
+
+    def _write_field(self, writable: bytes) -> bytes:
+        if self.immutable:
+            return b""
+        return encrypt_write_cap(self._writing(), writable) if writable else self._no_write_cap
 
     def _writing(self) -> bytes:
         assert self.write_key is not None, "entries of mutable directories are made with the write key"
@@ -107,10 +118,11 @@ class View:
 
 @frozen(eq=False)
 class Listed:
-    """A listing, and the entries it was made from."""
+    """A listing, the entries it was made from, and what was made of it: by the function that did."""
 
     entries: Entries
     listing: Listing
+    renderings: dict[Callable[[Listing], object], object] = field(factory=dict, init=False, repr=False)
 
 
 def pack_children(children: Iterable[NewChild], view: View) -> Entries:

@@ -5,6 +5,7 @@ Reads ask the grid each time, for others may have written; of what is known alre
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from lafs.capability import DirectoryCap
 from lafs.directory.children import View
@@ -23,6 +24,8 @@ from lafs.interfaces import (
     NewChild,
     Replace,
 )
+
+T = TypeVar("T")
 
 SMALL = 4096
 """Bytes that come along when a mutable file's version is asked for, so that asking for the version first spares nothing."""
@@ -53,6 +56,10 @@ class Directory:
 
     async def list(self) -> Listing:
         return await self.known.listing(await self._read(), self._view)
+
+    async def rendered(self, render: Callable[[Listing], T]) -> T:
+        """What `render`, a pure function, makes of all children: not on the reactor's thread, and once for each version."""
+        return await self.known.rendered(await self._read(), self._view, render)
 
     async def get(self, name: str) -> Child:
         name = name_in_directory(name)

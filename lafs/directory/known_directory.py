@@ -5,6 +5,7 @@ A directory is parsed once for each version, and of a new version only what is n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
 
 from attrs import frozen
 from twisted.logger import Logger
@@ -16,6 +17,8 @@ from lafs.directory.packing import Entries, parse
 from lafs.interfaces import Listing, MutableFileNode, MutableVersion
 from lafs.tasks import Clock
 from lafs.workers import Workers
+
+T = TypeVar("T")
 
 _log = Logger(namespace="lafs.directory")
 
@@ -69,13 +72,24 @@ class KnownDirectory:
 
     async def listing(self, entries: Entries, view: View) -> Listing:
         """All children as seen from `view`."""
+        return (await self._listing(entries, view)).listing
+
+    async def rendered(self, entries: Entries, view: View, render: Callable[[Listing], T]) -> T:
+        """What `render` makes of all children as seen from `view`. It is kept as long as they are."""
+        listed = await self._listing(entries, view)
+        if render not in listed.renderings:
+            work = self.tools.workers.run_sized(len(entries.contents), render, listed.listing)
+            listed.renderings[render] = await work
+        return cast(T, listed.renderings[render])
+
+    async def _listing(self, entries: Entries, view: View) -> Listed:
         before = self._listed.get(view)
         if before is not None and before.entries is entries:
-            return before.listing
+            return before
         listed = await self.tools.workers.run_sized(len(entries.contents), view.listing, entries, before)
         self._listed[view] = listed
         _report_oddities(listed.listing, before.listing if before is not None else None)
-        return listed.listing
+        return listed
 
 
 class EditedDirectory:

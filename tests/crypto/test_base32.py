@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+from base64 import b32encode
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,12 @@ class Vectors(SynchronousTestCase):
     def test_encoding(self) -> None:
         for case in group("base32_encode"):
             self.assertEqual(base32.encode(bytes.fromhex(case["in"]["data_hex"])), case["out"]["text"])
+
+    def test_encoding_is_that_of_the_standard_library(self) -> None:
+        for size in [*range(200), 1000, 4097]:
+            data = hashlib.shake_128(b"%d" % size).digest(size)
+            for each in (data, bytes(size), b"\xff" * size):
+                self.assertEqual(base32.encode(each), b32encode(each).decode("ascii").rstrip("=").lower())
 
     def test_lax_decoding(self) -> None:
         for case in group("base32_decode"):

@@ -23,7 +23,7 @@ from lafs.errors import (
     UnhappyUpload,
     UnrecoverableFile,
 )
-from lafs.interfaces import Child, NewChild
+from lafs.interfaces import Child, Listing, NewChild
 from lafs.tasks import spawn
 from tests.directory.files import ImmutableFile, World, directory_cap
 from tests.directory.test_packing import CHK, SSK, entry
@@ -230,6 +230,21 @@ class Remembering(Directories):
         self.assertEqual(looked_at.call_count, 1)
         self.assertIs(after.children["7"], before.children["7"])
         self.assertIn("other", after.children)
+
+    def test_what_is_made_of_a_listing_is_made_once_for_each_version_and_view(self) -> None:
+        made: list[int] = []
+
+        def count(listing: Listing) -> int:
+            made.append(len(listing.children))
+            return len(listing.children)
+
+        self.add("a")
+        reader = self.client.open(self.cap.readonly())
+        for expected in (1, 2):
+            for directory in (self.directory, self.directory, reader, reader):
+                self.assertEqual(self.successResultOf(spawn(directory.rendered(count))), expected)
+            self.add("b")
+        self.assertEqual(made, [1, 1, 2, 2])
 
     def test_memory_is_bounded_and_what_was_forgotten_is_read_again(self) -> None:
         self.patch(directories, "REMEMBERED", 1000)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -147,7 +148,7 @@ class Loopback(LoopbackCase):
             connection.request("GET", "/status?t=json")
             body = connection.getresponse().read()
             connection.close()
-            return float(body.partition(b'"progress": ')[2].partition(b"\n")[0])
+            return float(json.loads(body)["active"][0]["progress"])
 
         def get(connection: HTTPConnection) -> tuple[float, int]:
             connection.request("GET", path)
