@@ -6,7 +6,7 @@ for a test, without its caller knowing. Values are frozen; everything that waits
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from attrs import field, frozen
 
@@ -91,6 +91,39 @@ class Allocation:
 
     existing: frozenset[int]
     writers: Mapping[int, ShareWriter]
+
+
+@frozen
+class StoredShares:
+    """The answer to `store_shares`. Share numbers: `already` are there (all of the file, whichever were sent), `stored` are now.
+
+    `refused` were sent and are in neither: no space, read-only, or someone else is writing them.
+    """
+
+    already: frozenset[int] = frozenset()
+    stored: frozenset[int] = frozenset()
+    refused: frozenset[int] = frozenset()
+
+
+class WholeShareServer(Protocol):
+    """What some storage servers do besides: whole small immutable shares in one call each way. Errors as `StorageServer`."""
+
+    async def store_shares(
+        self, storage_index: StorageIndex, secrets: LeaseSecrets, shares: Mapping[int, Bytes]
+    ) -> StoredShares:
+        """Store whole shares, at most `LARGEST_WHOLE_SHARE` bytes each; takes or renews a lease on those already there.
+
+        When this returns, what was stored survives a crash of the server. If it fails, some may be stored all the same.
+        """
+        ...
+
+    async def read_shares(self, storage_index: StorageIndex, ranges: Sequence[ByteRange]) -> Mapping[int, Sequence[bytes]]:
+        """Read the same ranges of all finished immutable shares of the file: of each range the bytes that exist."""
+        ...
+
+
+LARGEST_WHOLE_SHARE: Final = 1024 * 1024
+"""Bytes of one share that may be stored in one call."""
 
 
 @frozen

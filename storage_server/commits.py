@@ -6,7 +6,7 @@ or some time after its first commit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -14,9 +14,11 @@ from twisted.logger import Logger
 from lafs.errors import ServerError
 from lafs.tasks import Clock, Timer, forget, spawn
 from lafs.workers import Workers
-from storage_server.edits import Change
+from storage_server.edits import Planned
 from storage_server.failures import as_server_error, reason_for_log
 from storage_server.journal import Journal
+
+T = TypeVar("T")
 
 CHECKPOINT_SIZE: Final = 64 * 1024 * 1024
 CHECKPOINT_SECONDS: Final = 30
@@ -31,23 +33,24 @@ class Commits:
         self._journal = journal
         self._workers = workers
         self._clock = clock
-        self._waiting: list[tuple[Sequence[Change], Deferred[None]]] = []
+        self._waiting: list[tuple[Callable[[], Planned[Any]], Deferred[Any]]] = []
         self._wanting_catch_up: list[tuple[str, Deferred[None]]] = []
         self._wanting_checkpoint: list[Deferred[None]] = []
         self._running = False
         self._closing: Deferred[None] | None = None
         self._timer: Timer | None = None
 
-    async def commit(self, changes: Sequence[Change]) -> None:
-        """Make all of `changes` to one bucket, or none. When this returns they are made, and survive a crash.
+    async def commit(self, plan: Callable[[], Planned[T]]) -> T:
+        """Make all the changes that `plan` comes to in one bucket, or none, and return its result.
 
-        No two commits at a time may concern the same bucket. Raises NoSpace or ServerError: either nothing was changed,
-        or the disk failed when the changes were certain already, and the bucket wants `catch_up` first.
+        `plan` looks at the bucket in the worker that then writes the changes down: one errand does for both. When this returns
+        the changes are made, and survive a crash. No two commits at a time may change the same share. Raises what `plan`
+        raises, as a ServerError, and NoSpace or ServerError: either nothing was changed, or the disk failed when the changes
+        were certain already, and the bucket wants `catch_up` first.
         """
-        if changes:
-            turn: Deferred[None] = Deferred(lambda _: None)
-            self._waiting.append((changes, turn))
-            await self._await_turn(turn)
+        turn: Deferred[T] = Deferred(lambda _: None)
+        self._waiting.append((plan, turn))
+        return await self._await_turn(turn)
 
     async def catch_up(self, bucket: str) -> None:
         """Before anything is done with `bucket`: carry out what the disk refused last time. Raises ServerError."""
@@ -78,11 +81,11 @@ class Commits:
                 self._timer.cancel()
                 self._timer = None
 
-    async def _await_turn(self, turn: Deferred[None]) -> None:
+    async def _await_turn(self, turn: Deferred[T]) -> T:
         if not self._running:
             self._running = True
             spawn(self._work_off())
-        await turn
+        return await turn
 
     async def _work_off(self) -> None:
         """The only place that calls into the journal, one call at a time; but for the closing of an old one, beside it."""
@@ -107,23 +110,24 @@ class Commits:
         for turn in wanting:
             _answer(turn, failure)
 
-    async def _write(self, batch: Sequence[tuple[Sequence[Change], Deferred[None]]]) -> None:
-        outcomes: Sequence[ServerError | None]
+    async def _write(self, batch: Sequence[tuple[Callable[[], Planned[Any]], Deferred[Any]]]) -> None:
+        outcomes: Sequence[Planned[Any] | Exception]
         if not self._journal.believed:
             outcomes = [ServerError("the server's disk cannot be relied on")] * len(batch)
         else:
-            outcomes = await self._write_all([changes for changes, _ in batch])
+            try:
+                outcomes = await self._workers.run(self._journal.write, [plan for plan, _ in batch])
+            except Exception as error:
+                outcomes = [error] * len(batch)
         if self._timer is None:
             self._timer = self._clock.callLater(CHECKPOINT_SECONDS, self._close_journal_in_time)
         for (_, turn), outcome in zip(batch, outcomes, strict=True):
-            _answer(turn, outcome)
-
-    async def _write_all(self, commits: Sequence[Sequence[Change]]) -> Sequence[ServerError | None]:
-        try:
-            return await self._workers.run(self._journal.write, commits)
-        except Exception as error:
-            log.error("The journal could not be written: {reason}", reason=reason_for_log(error))
-            return [as_server_error(error)] * len(commits)
+            if isinstance(outcome, Planned):
+                _answer(turn, None, outcome.result)
+                continue
+            if not isinstance(outcome, ServerError):
+                log.error("Changes could not be committed: {reason}", reason=reason_for_log(outcome))
+            _answer(turn, as_server_error(outcome))
 
     def _close_journal_in_time(self) -> None:
         self._timer = None
@@ -155,10 +159,10 @@ class Commits:
         return None
 
 
-def _answer(turn: Deferred[None], failure: ServerError | None) -> None:
+def _answer(turn: Deferred[Any], failure: ServerError | None, result: object = None) -> None:
     if turn.called:
         return  # Whoever asked was cancelled meanwhile.
     if failure is None:
-        turn.callback(None)
+        turn.callback(result)
     else:
         turn.errback(failure)

@@ -10,12 +10,14 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from attrs import field, frozen
 
 from lafs.interfaces import Bytes
 from storage_server.disk import Disk, DiskFile
+
+T = TypeVar("T")
 
 SHARE_PATH: Final = re.compile(r"(?P<prefix>[a-z2-7]{2})/(?P=prefix)[a-z2-7]{24}/(?:0|[1-9][0-9]{0,2})", re.ASCII)
 """Relative to `shares/`: prefix, bucket, share number."""
@@ -67,6 +69,14 @@ class Removal:
 
 
 Change = Edit | Removal
+
+
+@frozen
+class Planned(Generic[T]):
+    """What one commit would change, all of it in one bucket, and what its planner wants to be told when that is certain."""
+
+    changes: Sequence[Change]
+    result: T
 
 
 def bucket_of(path: str) -> str:

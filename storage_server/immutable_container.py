@@ -86,6 +86,11 @@ def pack_lease(owner: int, renew: bytes, cancel: bytes, expiration: int) -> byte
     return LEASE.pack(owner, renew, cancel, min(expiration, 2**32 - 1))
 
 
+def container_size(data_length: int) -> int:
+    """Size of the file of a new share, in bytes."""
+    return HEADER.size + data_length + LEASE.size
+
+
 def frame(data_length: int, terms: LeaseTerms) -> tuple[bytes, bytes]:
     """What goes before and after the data of a new share: its header, and its first lease."""
     header = HEADER.pack(NEWEST_VERSION, min(LARGEST_LEGACY_LENGTH, data_length), 1)

@@ -23,10 +23,10 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
 
 from attrs import define, field
 
@@ -34,9 +34,11 @@ from lafs.errors import ServerError
 from lafs.interfaces import Bytes
 from storage_server.directories import Directories, Places, parent
 from storage_server.disk import Disk, DiskFile
-from storage_server.edits import Change, Edit, Removal, apply_removal, apply_steps, bucket_of, pack, unpack
+from storage_server.edits import Change, Edit, Planned, Removal, apply_removal, apply_steps, bucket_of, pack, unpack
 from storage_server.failures import as_server_error
 from storage_server.net_changes import net_changes
+
+T = TypeVar("T")
 
 HEAD: Final = struct.Struct(">4sQ32s")
 MAGIC: Final = b"LJ1\n"
@@ -86,6 +88,13 @@ class JournalFile:
     size: int = 0
     changed: set[str] = field(factory=set)
     trusted: bool = True
+
+
+def _made(plan: Callable[[], Planned[T]]) -> Planned[T] | Exception:
+    try:
+        return plan()
+    except Exception as error:
+        return error
 
 
 class Journal:
@@ -145,11 +154,24 @@ class Journal:
         self._sync_shares(changed)
         return count
 
-    def write(self, commits: Sequence[Sequence[Change]]) -> list[ServerError | None]:
-        """Write down all `commits` with one sync, and carry them out: what went wrong with each, None for nothing.
+    def write(self, plans: Sequence[Callable[[], Planned[T]]]) -> list[Planned[T] | Exception]:
+        """Make all `plans`, write down with one sync what they come to, and carry it out: each plan made, or why it failed.
 
-        Raises OSError when they could not be written down; then nothing was changed and nothing will be.
+        All plans are made before any is carried out. What could not be written down was not done, and never will be.
         """
+        outcomes = [_made(plan) for plan in plans]
+        commits = [each.changes for each in outcomes if isinstance(each, Planned) and each.changes]
+        if not commits:
+            return outcomes
+        try:
+            journal = self._write_down(commits)
+        except OSError as error:
+            return [error if isinstance(each, Planned) and each.changes else each for each in outcomes]
+        return [
+            self._carry_out_all(journal, each.changes) or each if isinstance(each, Planned) else each for each in outcomes
+        ]
+
+    def _write_down(self, commits: Sequence[Sequence[Change]]) -> JournalFile:
         journal = self._open or self._begin()
         written = b"".join(piece for changes in commits for piece in pack_record(changes))
         try:
@@ -159,7 +181,7 @@ class Journal:
             self._take_back(journal, commits)
             raise
         journal.size += len(written)
-        return [self._carry_out_all(journal, changes) for changes in commits]
+        return journal
 
     def catch_up(self, bucket: str) -> None:
         """Carry out what `is_stuck`. Raises OSError."""

@@ -16,7 +16,7 @@ from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import CorruptContainer, NoSpace
 from storage_server.directories import Places, share_number
 from storage_server.disk import Disk, DiskFile, NotAFile
-from storage_server.edits import Edit
+from storage_server.edits import Edit, Planned
 from storage_server.failures import reason_for_log
 from storage_server.immutable_container import HEADER, ImmutableContainer
 from storage_server.leases import LeaseTerms
@@ -65,14 +65,6 @@ class Found:
 
     immutable: dict[int, int]
     other: frozenset[int]
-
-
-@frozen
-class LeasePlan:
-    """What it takes to add or renew a lease on the shares of a bucket; and which could not be read, so that it cannot."""
-
-    edits: list[Edit]
-    unreadable: set[int]
 
 
 class ShareFiles:
@@ -141,16 +133,20 @@ class ShareFiles:
 
     def plan_leases(
         self, storage_index: StorageIndex, terms: LeaseTerms, available: int, *, immutable_only: bool
-    ) -> LeasePlan:
-        """What it takes to add or renew a lease on every share in a bucket. Raises NoSpace, if there is no room."""
-        plan = LeasePlan([], set())
+    ) -> Planned[set[int]]:
+        """What it takes to add or renew a lease on every share in a bucket; and which could not be read, so that it cannot.
+
+        Raises NoSpace, if there is no room.
+        """
+        edits: list[Edit] = []
+        unreadable: set[int] = set()
         growth = 0
-        for share in self.each(storage_index, plan.unreadable):
+        for share in self.each(storage_index, unreadable):
             try:
                 area = read_lease_area(share.file, share.container)
             except OSError as error:
                 self.report(storage_index, share.number, error)
-                plan.unreadable.add(share.number)
+                unreadable.add(share.number)
                 continue
             if isinstance(share.container, ImmutableContainer):
                 change = share.container.take_lease(area, terms)
@@ -160,10 +156,10 @@ class ShareFiles:
                 change = share.container.take_lease(area, terms, self._node_id)
             growth += change.growth
             if change.steps:
-                plan.edits.append(Edit(share.path, change.steps))
+                edits.append(Edit(share.path, change.steps))
         if growth > available:
             raise NoSpace("the server has no room for another lease")
-        return plan
+        return Planned(edits, unreadable)
 
     def report(self, storage_index: StorageIndex, number: int, error: Exception) -> None:
         """Tell the operator of a file that cannot be understood, the first time it is met."""

@@ -15,13 +15,16 @@ from typing import Final, Literal, ParamSpec, TypeVar
 
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from lafs import __version__
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import NoSpace, ServerError
 from lafs.interfaces import (
+    LARGEST_WHOLE_SHARE,
     Allocation,
     ByteRange,
+    Bytes,
     LeaseSecrets,
     ServerVersion,
     ShareKind,
@@ -29,25 +32,29 @@ from lafs.interfaces import (
     ShareWriter,
     SlotSecrets,
     SlotWrite,
+    StoredShares,
 )
 from lafs.statistics import Counters
-from lafs.tasks import Clock, Lane, uncancelled
+from lafs.tasks import Clock, Lane, settle, uncancelled
 from lafs.workers import Workers
 from storage_server.advisories import Advisory, Allowance, keep
 from storage_server.commits import Commits
 from storage_server.directories import LARGEST_SHARE_NUMBER, Directories, Places
 from storage_server.disk import Disk
 from storage_server.durability import RelaxedDisk
-from storage_server.edits import Edit
+from storage_server.edits import Planned
 from storage_server.failures import as_server_error, reason_for_log
+from storage_server.immutable_container import container_size
 from storage_server.journal import Journal
 from storage_server.leases import OTHER_OWNER, UPLOADER, LeaseTerms
 from storage_server.measurements import Measurements
-from storage_server.share_files import Found, LeasePlan, ShareFiles
-from storage_server.slots import LARGEST_READ, Slots
+from storage_server.reads import ReadBudget, length_within
+from storage_server.share_files import Found, ShareFiles
+from storage_server.slots import Slots
 from storage_server.space import Room
 from storage_server.start_up import prepare
-from storage_server.uploads import Uploads, UploadServices
+from storage_server.uploads import JOURNALED_SIZE, Uploads, UploadServices
+from storage_server.whole_shares import WholeShares
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,6 +98,7 @@ class ShareStore:
         self._journal = Journal(disk, self._places, self._directories)
         self._commits = Commits(self._journal, workers, clock)
         self._files = ShareFiles(disk, self._places, node_id)
+        self._whole_shares = WholeShares(self._files, self._room)
         self._slots = Slots(self._files, self._room, node_id)
         self._uploads = Uploads(
             UploadServices(
@@ -128,8 +136,23 @@ class ShareStore:
             raise ServerError("the size of a share cannot be that")
         _check_secrets(secrets.renew, secrets.cancel)
         with self._measurements.of("allocate"):
+            sizes = dict.fromkeys(share_numbers, size)
+            return await self._in_bucket(storage_index, partial(self._allocate, storage_index, sizes, secrets))
+
+    async def store_shares(
+        self, storage_index: StorageIndex, secrets: LeaseSecrets, shares: Mapping[int, Bytes]
+    ) -> StoredShares:
+        _check_numbers(shares)
+        _check_secrets(secrets.renew, secrets.cancel)
+        if any(len(data) > LARGEST_WHOLE_SHARE for data in shares.values()):
+            raise ServerError("a share is too large to be stored in one call")
+        with self._measurements.of("store"):
+            return await self._in_bucket(storage_index, partial(self._store_shares, storage_index, secrets, shares))
+
+    async def read_shares(self, storage_index: StorageIndex, ranges: Sequence[ByteRange]) -> Mapping[int, Sequence[bytes]]:
+        with self._measurements.of("get"):
             return await self._in_bucket(
-                storage_index, partial(self._allocate, storage_index, share_numbers, size, secrets)
+                storage_index, partial(self._run, self._whole_shares.read, storage_index, ranges)
             )
 
     async def list_shares(self, storage_index: StorageIndex) -> Mapping[int, ShareReader]:
@@ -144,9 +167,7 @@ class ShareStore:
         """What a reader that was handed out reads. Raises ServerError."""
         if offset < 0 or length < 0:
             raise ServerError("a read from a share cannot begin before it, nor be of negative length")
-        available = min(length, data_length - offset)
-        if available > LARGEST_READ:
-            raise ServerError("more was asked for in one call than a server reads at once")
+        ReadBudget().spend(length_within(data_length, offset, length))
         with self._measurements.of("read"):
             path = self._places.share(storage_index, number)
             return await self._run(self._files.read, path, offset, length, data_length)
@@ -219,26 +240,58 @@ class ShareStore:
         return await uncancelled(lane.submit(turn))
 
     async def _allocate(
-        self, storage_index: StorageIndex, share_numbers: frozenset[int], size: int, secrets: LeaseSecrets
+        self, storage_index: StorageIndex, sizes: Mapping[int, int], secrets: LeaseSecrets
     ) -> Allocation:
         terms = LeaseTerms.from_now(secrets, UPLOADER, self._clock.seconds())
         # An upload that is closed while we look would be missed by both looks, if it was looked for only afterwards.
         busy = self._uploads.of(storage_index)
-        found, edits, available = await self._run(self._survey_for_allocation, storage_index, terms)
+        planned = await self._run(self._survey_for_allocation, storage_index, terms)
+        found, available = planned.result
         if found.immutable:
-            await self._commits.commit(edits)
+            if planned.changes:
+                await self._commits.commit(lambda: planned)
             # A share whose close failed, or was not answered before we were killed, may lose its name yet.
             await self._settle(storage_index)
         taken = busy | self._uploads.of(storage_index) | found.immutable.keys() | found.other
         writers: dict[int, ShareWriter] = {}
-        for number in sorted(share_numbers - taken):
-            if available - self._uploads.allocated < size:
+        for number in sorted(sizes.keys() - taken):
+            if available - self._uploads.allocated < sizes[number]:
                 break
             try:
-                writers[number] = self._uploads.begin(storage_index, number, size, terms)
+                writers[number] = self._uploads.begin(storage_index, number, sizes[number], terms)
             except NoSpace:
                 break
         return Allocation(frozenset(found.immutable), writers)
+
+    async def _store_shares(
+        self, storage_index: StorageIndex, secrets: LeaseSecrets, shares: Mapping[int, Bytes]
+    ) -> StoredShares:
+        if not self._uploads.of(storage_index) and all(len(data) <= JOURNALED_SIZE for data in shares.values()):
+            stored = await self._store_in_journal(storage_index, secrets, shares)
+            if stored is not None:
+                return stored
+        allocation = await self._allocate(storage_index, {number: len(shares[number]) for number in shares}, secrets)
+        outcomes = await settle(_fill(writer, shares[number]) for number, writer in allocation.writers.items())
+        for outcome in outcomes:
+            if isinstance(outcome, Failure):
+                outcome.raiseException()
+        stored_numbers = frozenset(allocation.writers)
+        refused = shares.keys() - allocation.existing - stored_numbers
+        return StoredShares(allocation.existing, stored_numbers, frozenset(refused))
+
+    async def _store_in_journal(
+        self, storage_index: StorageIndex, secrets: LeaseSecrets, shares: Mapping[int, Bytes]
+    ) -> StoredShares | None:
+        """Store small shares of a file of which there are none, in one errand; None if there are some."""
+        terms = LeaseTerms.from_now(secrets, UPLOADER, self._clock.seconds())
+        size = sum(len(data) for data in shares.values())
+        with self._uploads.promised(size) as others:
+            stored = await self._commits.commit(
+                partial(self._whole_shares.plan, storage_index, terms, shares, others)
+            )
+        if stored is not None:
+            self._measurements.count("bytes_added", sum(container_size(len(shares[number])) for number in stored.stored))
+        return stored
 
     async def _settle(self, storage_index: StorageIndex) -> None:
         """Return when the names of the shares in a bucket are certain to last. Raises ServerError."""
@@ -249,9 +302,7 @@ class ShareStore:
             raise as_server_error(error) from None
 
     async def _lease(self, storage_index: StorageIndex, terms: LeaseTerms) -> None:
-        plan = await self._run(self._plan_leases, storage_index, terms)
-        await self._commits.commit(plan.edits)
-        if plan.unreadable:
+        if await self._commits.commit(partial(self._plan_leases, storage_index, terms)):
             raise ServerError("a share could not be read, and no lease was taken on it")
 
     async def _test_and_write(
@@ -262,11 +313,10 @@ class ShareStore:
         ranges: Sequence[ByteRange],
     ) -> tuple[bool, Mapping[int, Sequence[bytes]]]:
         terms = LeaseTerms.from_now(secrets.lease, OTHER_OWNER, self._clock.seconds())
-        plan = await self._run(
-            self._slots.plan, storage_index, secrets.write_enabler, terms, writes, ranges, self._uploads.allocated
+        promised = self._uploads.allocated
+        return await self._commits.commit(
+            lambda: self._slots.plan(storage_index, secrets.write_enabler, terms, writes, ranges, promised)
         )
-        await self._commits.commit(plan.changes)
-        return plan.passed, plan.read
 
     # --- in a worker thread ------------------------------------------------------------------------------------------------
 
@@ -280,18 +330,19 @@ class ShareStore:
             log.error("The storage server failed: {reason}", reason=reason_for_log(error))
             raise as_server_error(error) from None
 
-    def _survey_for_allocation(self, storage_index: StorageIndex, terms: LeaseTerms) -> tuple[Found, list[Edit], int]:
+    def _survey_for_allocation(self, storage_index: StorageIndex, terms: LeaseTerms) -> Planned[tuple[Found, int]]:
+        """What is in a bucket, and the room on the disk; and what it takes to renew the leases on what is there."""
         available = self._room.available()
         found = self._files.survey(storage_index)
         if not found.immutable:
-            return found, [], available
+            return Planned((), (found, available))
         self._directories.make_bucket(self._places.bucket(storage_index))
         plan = self._files.plan_leases(storage_index, terms, available, immutable_only=True)
         # A share on which no lease could be taken is no share to rely on.
-        leased = {number: length for number, length in found.immutable.items() if number not in plan.unreadable}
-        return Found(leased, found.other | plan.unreadable), plan.edits, available
+        leased = {number: length for number, length in found.immutable.items() if number not in plan.result}
+        return Planned(plan.changes, (Found(leased, found.other | plan.result), available))
 
-    def _plan_leases(self, storage_index: StorageIndex, terms: LeaseTerms) -> LeasePlan:
+    def _plan_leases(self, storage_index: StorageIndex, terms: LeaseTerms) -> Planned[set[int]]:
         return self._files.plan_leases(storage_index, terms, self._room.available(), immutable_only=False)
 
     def _keep_advisory(self, advisory: Advisory) -> None:
@@ -313,6 +364,11 @@ class StoredShare:
 
     async def report_corruption(self, reason: str) -> None:
         await self._store.report_corruption("immutable", self._storage_index, self._number, reason)
+
+
+async def _fill(writer: ShareWriter, data: Bytes) -> None:
+    await writer.write(0, data)
+    await writer.close()
 
 
 def _check_numbers(share_numbers: Iterable[int]) -> None:

@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from lafs.crypto import base32
 from lafs.crypto.storage_index import StorageIndex
@@ -18,35 +18,18 @@ from lafs.errors import BadWriteEnabler, CorruptContainer, NoSpace, ServerError
 from lafs.interfaces import ByteRange, SlotTest, SlotWrite
 from storage_server.directories import Places
 from storage_server.disk import DiskFile
-from storage_server.edits import Change, Edit, Put, Removal, Step
+from storage_server.edits import Change, Edit, Planned, Put, Removal, Step
 from storage_server.leases import LeaseTerms
 from storage_server.mutable_container import DATA_OFFSET, MutableContainer
+from storage_server.reads import ReadBudget, check_ranges, length_within
 from storage_server.share_files import OpenShare, ShareFiles, read_lease_area
 from storage_server.space import Room
-
-LARGEST_READ: Final = 512 * 1024 * 1024
-"""Bytes that one call may read. All must be in memory at once to be answered."""
 
 FRESH_SIZE: Final = DATA_OFFSET + 4
 
 
-@frozen
-class SlotPlan:
-    """The outcome of a test-and-write but for the writing: `changes` are to be committed; none if a test failed."""
-
-    passed: bool
-    read: Mapping[int, Sequence[bytes]] = field(repr=False)
-    changes: Sequence[Change] = ()
-
-
-@define
-class _ReadBudget:
-    left: int = LARGEST_READ
-
-    def spend(self, size: int) -> None:
-        self.left -= size
-        if self.left < 0:
-            raise ServerError("more was asked for in one call than a server reads at once")
+SlotOutcome = tuple[bool, Mapping[int, Sequence[bytes]]]
+"""Whether all tests held, and what was read of each share before it was written."""
 
 
 @define(eq=False)
@@ -70,8 +53,8 @@ class Slots:
         self, storage_index: StorageIndex, share_numbers: frozenset[int], ranges: Sequence[ByteRange]
     ) -> Mapping[int, Sequence[bytes]]:
         """The ranges of the named shares that are there, of all if none is named. Raises ServerError, OSError."""
-        _check_ranges(ranges)
-        budget = _ReadBudget()
+        check_ranges(ranges)
+        budget = ReadBudget()
         found: dict[int, Sequence[bytes]] = {}
         for share in self._files.each(storage_index):
             if share.number in share_numbers or not share_numbers:
@@ -86,17 +69,18 @@ class Slots:
         writes: Mapping[int, SlotWrite],
         ranges: Sequence[ByteRange],
         promised: int,
-    ) -> SlotPlan:
-        """What a test-and-write finds and would do. `promised` bytes of the room are taken by uploads in progress.
+    ) -> Planned[SlotOutcome]:
+        """What a test-and-write finds and would do: nothing, if a test failed.
 
+        `promised` bytes of the room are taken by uploads in progress.
         Raises BadWriteEnabler, CorruptContainer, DataTooLarge, NoSpace, ServerError, OSError.
         """
-        _check_ranges(ranges)
+        check_ranges(ranges)
         for write in writes.values():
             _check_write(write)
         survey = self._survey(storage_index, write_enabler, writes, ranges)
         if not survey.passed:
-            return SlotPlan(False, survey.read)
+            return Planned((), (False, survey.read))
         changes: list[Change] = []
         growth = 0
         touched = False
@@ -113,7 +97,7 @@ class Slots:
             if edit.steps:
                 changes.append(edit)
         self._check_room(growth, touched, promised)
-        return SlotPlan(True, survey.read, changes)
+        return Planned(changes, (True, survey.read))
 
     def _survey(
         self,
@@ -123,7 +107,7 @@ class Slots:
         ranges: Sequence[ByteRange],
     ) -> _Survey:
         survey = _Survey()
-        budget = _ReadBudget()
+        budget = ReadBudget()
         there = frozenset(self._files.numbers(storage_index))
         for share in self._files.each(storage_index):
             container = _mutable(share)
@@ -183,34 +167,25 @@ def _authorise(container: MutableContainer, write_enabler: bytes) -> None:
         raise BadWriteEnabler(f"The write enabler was recorded by nodeid '{recorder}'.")
 
 
-def _length_within(container: MutableContainer, offset: int, length: int) -> int:
-    return max(min(length, container.data_length - offset), 0)
-
-
 def _read(
-    file: DiskFile, container: MutableContainer, ranges: Sequence[ByteRange], budget: _ReadBudget
+    file: DiskFile, container: MutableContainer, ranges: Sequence[ByteRange], budget: ReadBudget
 ) -> Sequence[bytes]:
     pieces = []
     for asked in ranges:
-        length = _length_within(container, asked.offset, asked.length)
+        length = length_within(container.data_length, asked.offset, asked.length)
         budget.spend(length)
         pieces.append(file.read(DATA_OFFSET + asked.offset, length) if length else b"")
     return pieces
 
 
 def _holds(file: DiskFile, container: MutableContainer, test: SlotTest) -> bool:
-    length = _length_within(container, test.offset, test.length)
+    length = length_within(container.data_length, test.offset, test.length)
     if length != len(test.specimen):
         return False
     return not length or file.read(DATA_OFFSET + test.offset, length) == test.specimen
 
 
-def _check_ranges(ranges: Sequence[ByteRange | SlotTest]) -> None:
-    if any(asked.offset < 0 or asked.length < 0 for asked in ranges):
-        raise ServerError("a range of a share cannot begin before it, nor have a negative length")
-
-
 def _check_write(write: SlotWrite) -> None:
-    _check_ranges(write.tests)
+    check_ranges(write.tests)
     if any(offset < 0 for offset, _ in write.writes) or (write.new_length is not None and write.new_length < 0):
         raise ServerError("a share cannot be written before its start, nor be of negative length")

@@ -8,6 +8,7 @@ Used by the share store, on the reactor thread; file work in `Workers`. Spec: 05
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum, auto
 from functools import partial
 from typing import Final
@@ -23,7 +24,7 @@ from lafs.workers import Workers
 from storage_server.commits import Commits
 from storage_server.directories import Directories, Places, parent
 from storage_server.disk import Disk, DiskFile
-from storage_server.edits import Edit, Put
+from storage_server.edits import Edit, Planned, Put
 from storage_server.failures import as_server_error, reason_for_log
 from storage_server.immutable_container import HEADER, frame
 from storage_server.intervals import Intervals
@@ -87,6 +88,16 @@ class Uploads:
         self._count += 1
         self.allocated += size
         return upload
+
+    @contextmanager
+    def promised(self, size: int) -> Iterator[int]:
+        """Room for `size` bytes is taken while the block runs; gives how much all others had taken before."""
+        others = self.allocated
+        self.allocated += size
+        try:
+            yield others
+        finally:
+            self.allocated -= size
 
     def end(self, upload: Upload) -> None:
         """Called by an upload that is finished or forgotten."""
@@ -233,7 +244,7 @@ class Upload:
         header, lease = frame(self.size, self._terms)
         content = b"".join([header, *_filled(pieces, self.size), lease])
         try:
-            await self._services.commits.commit([Edit(path, [Put(0, content)], create=True)])
+            await self._services.commits.commit(lambda: Planned([Edit(path, [Put(0, content)], create=True)], None))
         finally:
             self._end()
         self._services.measurements.count("bytes_added", len(content))

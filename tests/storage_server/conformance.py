@@ -8,13 +8,14 @@ A test class mixes this in, and says how a server with plenty of room is made:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.python.failure import Failure
 
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import BadWriteEnabler, ConflictingWrite, DataTooLarge, ServerError
 from lafs.interfaces import (
+    LARGEST_WHOLE_SHARE,
     ByteRange,
     LeaseSecrets,
     ShareWriter,
@@ -22,6 +23,8 @@ from lafs.interfaces import (
     SlotTest,
     SlotWrite,
     StorageServer,
+    StoredShares,
+    WholeShareServer,
 )
 from lafs.tasks import gather, settle, spawn
 
@@ -45,12 +48,8 @@ def contents(size: int, seed: int = 0) -> bytes:
     return (block * (size // 65_521 + 1))[:size]
 
 
-class StorageServerConformance(Base):
-    """Mix in, and define `make_server`."""
-
-    async def make_server(self) -> StorageServer:
-        """A server with nothing on it and room for gigabytes. Clean up with `addCleanup`."""
-        raise NotImplementedError
+class StorageServerTests(Base):
+    """What tests of storage servers do with them."""
 
     async def refused(self, work: Awaitable[object], *kinds: type[Exception]) -> None:
         """`work` fails in one of these ways, and in no other."""
@@ -58,6 +57,18 @@ class StorageServerConformance(Base):
         self.assertIsInstance(outcome, Failure)
         assert isinstance(outcome, Failure)
         self.assertIsInstance(outcome.value, kinds)
+
+    async def stored(self, server: StorageServer, index: StorageIndex = INDEX) -> dict[int, bytes]:
+        readers = await server.list_shares(index)
+        return {number: await reader.read(0, 2**31) for number, reader in readers.items()}
+
+
+class StorageServerConformance(StorageServerTests):
+    """Mix in, and define `make_server`."""
+
+    async def make_server(self) -> StorageServer:
+        """A server with nothing on it and room for gigabytes. Clean up with `addCleanup`."""
+        raise NotImplementedError
 
     async def begin(self, server: StorageServer, size: int, number: int = 0) -> ShareWriter:
         allocation = await server.allocate_shares(INDEX, frozenset([number]), size, LEASE)
@@ -68,10 +79,6 @@ class StorageServerConformance(Base):
         if content:
             await writer.write(0, content)
         await writer.close()
-
-    async def stored(self, server: StorageServer, index: StorageIndex = INDEX) -> dict[int, bytes]:
-        readers = await server.list_shares(index)
-        return {number: await reader.read(0, 2**31) for number, reader in readers.items()}
 
     async def slot(self, server: StorageServer) -> dict[int, bytes]:
         found = await server.read_slot(INDEX, frozenset(), WHOLE)
@@ -370,3 +377,93 @@ class StorageServerConformance(Base):
         allocation = await server.allocate_shares(INDEX, frozenset([0]), 1, OTHER_LEASE)
         self.assertEqual((set(allocation.existing), set(allocation.writers)), (set(), set()))
         self.assertEqual(await self.slot(server), {0: b"abc"})
+
+
+class BothWays(StorageServer, WholeShareServer, Protocol):
+    """A storage server that takes whole shares as well."""
+
+
+class WholeShareConformance(StorageServerTests):
+    """Mix in beside the other, if the server takes and gives whole shares in one call."""
+
+    async def make_server(self) -> BothWays:
+        """A server with nothing on it and room for gigabytes. Clean up with `addCleanup`."""
+        raise NotImplementedError
+
+    async def test_whole_shares_are_read_back_either_way_whatever_their_size(self) -> None:
+        for size in (0, 1, 3000, 65_536, 65_537, 524_288, LARGEST_WHOLE_SHARE):
+            server = await self.make_server()
+            shares = {number: contents(size, number) for number in (0, 5, 255)}
+            answer = await server.store_shares(INDEX, LEASE, shares)
+            self.assertEqual(answer, StoredShares(stored=frozenset(shares)))
+            self.assertEqual(await self.stored(server), shares)
+            found = await server.read_shares(INDEX, WHOLE)
+            self.assertEqual({number: list(pieces) for number, pieces in found.items()},
+                             {number: [share] for number, share in shares.items()})
+
+    async def test_whole_shares_need_not_be_of_one_size_nor_be_bytes(self) -> None:
+        server = await self.make_server()
+        shares = {0: b"short", 1: contents(100_000), 2: b""}
+        views = {number: memoryview(bytearray(share)) for number, share in shares.items()}
+        answer = await server.store_shares(INDEX, LEASE, views)
+        self.assertEqual(answer, StoredShares(stored=frozenset([0, 1, 2])))
+        self.assertEqual(await self.stored(server), shares)
+
+    async def test_shares_that_are_there_are_told_and_stay_as_they_are(self) -> None:
+        for size in (4, 100_000):
+            server = await self.make_server()
+            first = {1: contents(size, 1), 7: contents(size, 7)}
+            await server.store_shares(INDEX, LEASE, first)
+            answer = await server.store_shares(INDEX, OTHER_LEASE, {1: contents(size, 9), 2: contents(size, 2)})
+            self.assertEqual(answer, StoredShares(already=frozenset([1, 7]), stored=frozenset([2])))
+            self.assertEqual(await self.stored(server), first | {2: contents(size, 2)})
+            allocation = await server.allocate_shares(INDEX, frozenset([2, 3]), size, LEASE)
+            self.assertEqual((set(allocation.existing), set(allocation.writers)), ({1, 2, 7}, {3}))
+
+    async def test_of_two_that_store_the_same_share_at_once_one_is_told_it_is_there(self) -> None:
+        server = await self.make_server()
+        answers = await gather(server.store_shares(INDEX, LEASE, {0: b"same"}) for _ in range(2))
+        self.assertEqual(answers, [StoredShares(stored=frozenset([0])), StoredShares(already=frozenset([0]))])
+        self.assertEqual(await self.stored(server), {0: b"same"})
+
+    async def test_a_share_that_someone_else_is_writing_is_refused_and_its_writer_goes_on(self) -> None:
+        server = await self.make_server()
+        writer = (await server.allocate_shares(INDEX, frozenset([0]), 4, LEASE)).writers[0]
+        answer = await server.store_shares(INDEX, OTHER_LEASE, {0: b"late", 1: b"free"})
+        self.assertEqual(answer, StoredShares(stored=frozenset([1]), refused=frozenset([0])))
+        await writer.write(0, b"mine")
+        await writer.close()
+        self.assertEqual(await self.stored(server), {0: b"mine", 1: b"free"})
+
+    async def test_whole_shares_and_slots_do_not_mix(self) -> None:
+        server = await self.make_server()
+        await server.test_and_write_slot(INDEX, SLOT, {0: SlotWrite([], [(0, b"slot")])}, [])
+        answer = await server.store_shares(INDEX, LEASE, {0: b"share"})
+        self.assertEqual(answer, StoredShares(refused=frozenset([0])))
+        self.assertEqual(await server.read_shares(INDEX, WHOLE), {})
+        found = await server.read_slot(INDEX, frozenset(), WHOLE)
+        self.assertEqual({number: list(pieces) for number, pieces in found.items()}, {0: [b"slot"]})
+
+    async def test_absurd_whole_shares_are_refused_and_leave_nothing_behind(self) -> None:
+        server = await self.make_server()
+        short = LeaseSecrets(b"r" * 31, b"c" * 32)
+        for secrets, shares in (
+            (LEASE, {-1: b"x"}),
+            (LEASE, {0: b"x", 256: b"x"}),
+            (LEASE, {0: bytes(LARGEST_WHOLE_SHARE + 1)}),
+            (short, {0: b"x"}),
+        ):
+            await self.refused(server.store_shares(INDEX, secrets, shares), ServerError)
+        self.assertEqual(await self.stored(server), {})
+        self.assertEqual(await server.store_shares(INDEX, LEASE, {}), StoredShares())
+
+    async def test_ranges_are_read_of_every_share_as_far_as_it_goes(self) -> None:
+        server = await self.make_server()
+        await server.store_shares(INDEX, LEASE, {0: b"0123456789", 3: b"abc"})
+        ranges = [ByteRange(2, 3), ByteRange(8, 100), ByteRange(2**40, 2**40), ByteRange(0, 0)]
+        found = await server.read_shares(INDEX, ranges)
+        self.assertEqual({number: list(pieces) for number, pieces in found.items()},
+                         {0: [b"234", b"89", b"", b""], 3: [b"c", b"", b"", b""]})
+        self.assertEqual(await server.read_shares(OTHER_INDEX, ranges), {})
+        for absurd in (ByteRange(-1, 5), ByteRange(0, -1)):
+            await self.refused(server.read_shares(INDEX, [absurd]), ServerError)

@@ -27,9 +27,12 @@ from tests.storage_server.conformance import contents
 from tests.storage_server.harness import NODE_ID, result_of, secrets
 
 ROOT = "/storage"
-OLD, FRESH, SLOT, LONE, ELSEWHERE = (StorageIndex(bytes([number]) * 16) for number in (1, 80, 160, 240, 20))
+OLD, FRESH, SLOT, LONE, ELSEWHERE, WHOLE, MEDIUM = (
+    StorageIndex(bytes([number]) * 16) for number in (1, 80, 160, 240, 20, 120, 200)
+)
 """In different prefix directories, so that none is synced for the sake of another."""
 SMALL = contents(3000, seed=1)
+AVERAGE = contents(70_000, seed=3)
 LARGE = contents(600_000, seed=2)
 WRITE_ENABLER = b"w" * 32
 
@@ -86,6 +89,16 @@ class Life:
         self.shares[index, number] = content
         self.leases.add((index, number, lease.renew))
 
+    async def store_whole(self, index: StorageIndex, shares: Mapping[int, bytes], lease: LeaseSecrets) -> None:
+        self.tried |= {(index, number): content for number, content in shares.items()
+                       if (index, number) not in self.shares}
+        answer = await self.store.store_shares(index, lease, shares)
+        there = answer.already | answer.stored
+        self.leases |= {(index, number, lease.renew) for number in there}
+        self.shares |= {(index, number): shares[number] for number in there & shares.keys()}
+        if answer.refused:
+            raise ServerError("refused")
+
     async def add_lease(self, index: StorageIndex, lease: LeaseSecrets) -> None:
         await self.store.add_lease(index, lease)
         self.leases |= {(index, number, lease.renew) for of, number in self.shares if of == index}
@@ -108,6 +121,8 @@ class Life:
             lambda: self.upload(FRESH, 0, SMALL, secrets(1)),
             lambda: self.upload(FRESH, 1, LARGE, secrets(2)),
             lambda: self.upload(LONE, 0, LARGE, secrets(1)),
+            lambda: self.store_whole(WHOLE, {0: SMALL, 4: b"tiny"}, secrets(1)),
+            lambda: self.store_whole(MEDIUM, {1: AVERAGE}, secrets(1)),
             lambda: self.add_lease(FRESH, secrets(3)),
             lambda: self.write_slot(
                 first,
@@ -132,6 +147,7 @@ class Life:
                 third, {0: SlotWrite([], [], new_length=2), 2: SlotWrite([], [], new_length=0)}, secrets(3)
             ),
             lambda: self.upload(OLD, 7, SMALL, secrets(1)),
+            lambda: self.store_whole(WHOLE, {4: b"tiny", 5: b"more"}, secrets(2)),
             self.checkpoint,
         ]
 
@@ -144,7 +160,7 @@ class Life:
     # --- what must be true afterwards ----------------------------------------------------------------------------------
 
     def check(self, test: SynchronousTestCase) -> None:
-        for index in (OLD, FRESH, LONE, ELSEWHERE):
+        for index in (OLD, FRESH, LONE, ELSEWHERE, WHOLE, MEDIUM):
             readers = result_of(self.store.list_shares(index))
             found = {(index, number): result_of(reader.read(0, 2**40)) for number, reader in readers.items()}
             promised = {key: content for key, content in self.shares.items() if key[0] == index}

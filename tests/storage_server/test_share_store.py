@@ -6,12 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from lafs.errors import LafsError, NoSpace, ServerError
-from lafs.interfaces import ByteRange, SlotSecrets, SlotWrite
+from lafs.interfaces import ByteRange, SlotSecrets, SlotWrite, StoredShares
+from lafs.tasks import spawn
 from storage_server.advisories import BURST, LARGEST_REASON
 from storage_server.leases import DURATION_SECONDS
 from storage_server.mutable_container import MutableContainer
 from tests.storage_server.conformance import contents
-from tests.storage_server.harness import NODE_ID, START, Harness, MeasuredDisk, StoreCase, result_of, secrets, storage_index
+from tests.storage_server.harness import (
+    NODE_ID,
+    START,
+    Harness,
+    MeasuredDisk,
+    SlowWorkers,
+    StoreCase,
+    result_of,
+    secrets,
+    storage_index,
+)
 
 INDEX = storage_index(1)
 OTHER = storage_index(2)
@@ -30,6 +41,68 @@ class Room(StoreCase):
         self.assertEqual(set(allocation.writers), {0})
         harness.disk.available = 1000
         self.assertFalse(result_of(harness.store.version()).takes_immutable_shares)
+
+    def test_whole_shares_find_no_more_room_than_others(self) -> None:
+        harness = self.make(reserved_space=1000)
+        assert isinstance(harness.disk, MeasuredDisk)
+        harness.disk.available = 1100
+        whole = dict.fromkeys(range(4), b"x" * 40)
+        writer = result_of(harness.store.allocate_shares(OTHER, frozenset([0]), 20, secrets())).writers[0]
+        answer = result_of(harness.store.store_shares(INDEX, secrets(), whole))
+        self.assertEqual(answer, StoredShares(stored=frozenset([0, 1]), refused=frozenset([2, 3])))
+        result_of(writer.abort())
+        answer = result_of(harness.store.store_shares(INDEX, secrets(), whole))
+        self.assertEqual(answer, StoredShares(frozenset([0, 1]), frozenset([2, 3])))
+        harness.disk.available = 1000
+        answer = result_of(harness.store.store_shares(OTHER, secrets(), whole))
+        self.assertEqual(answer, StoredShares(refused=frozenset(whole)))
+        self.assertEqual(harness.store._uploads.allocated, 0)
+
+    def test_room_is_not_promised_twice_to_whole_shares_that_come_at_once(self) -> None:
+        harness = self.make()
+        assert isinstance(harness.disk, MeasuredDisk)
+        harness.disk.available = 100
+        slow = SlowWorkers()
+        harness.store._commits._workers = slow
+        answers = [spawn(harness.store.store_shares(index, secrets(), {0: b"x" * 60})) for index in (INDEX, OTHER)]
+        while slow.gates:
+            slow.release()
+        stored = [result_of(answer).stored for answer in answers]
+        self.assertEqual(stored, [frozenset([0]), frozenset()])
+
+    def test_whole_shares_renew_the_leases_on_what_is_there(self) -> None:
+        harness = self.make()
+        result_of(harness.store.store_shares(INDEX, secrets(1), {0: b"data"}))
+        first = harness.share_path(INDEX, 0).read_bytes()
+        harness.clock.advance(1000)
+        result_of(harness.store.store_shares(INDEX, secrets(1), {0: b"data"}))
+        renewed = harness.share_path(INDEX, 0).read_bytes()
+        self.assertEqual(int.from_bytes(renewed[-4:], "big") - int.from_bytes(first[-4:], "big"), 1000)
+        result_of(harness.store.store_shares(INDEX, secrets(2), {0: b"data"}))
+        self.assertEqual(len(harness.share_path(INDEX, 0).read_bytes()), len(first) + 72)
+
+    def test_a_whole_share_is_the_file_that_an_upload_would_have_made(self) -> None:
+        for size in (5, 70_000):
+            one, other = self.make(), self.make()
+            one.upload(INDEX, {3: contents(size)})
+            result_of(other.store.store_shares(INDEX, secrets(), {3: contents(size)}))
+            self.assertEqual(one.share_path(INDEX, 3).read_bytes(), other.share_path(INDEX, 3).read_bytes())
+
+    def test_a_full_disk_refuses_whole_shares_and_takes_them_when_there_is_room_again(self) -> None:
+        for size in (5, 70_000):
+            harness = self.make()
+            create = harness.disk.create
+
+            def full(path: str) -> Any:
+                raise OSError(28, "No space left on device", path)
+
+            harness.disk.create = full  # type: ignore[method-assign]
+            self.message_of(harness.store.store_shares(INDEX, secrets(), {0: contents(size)}), NoSpace)
+            harness.disk.create = create  # type: ignore[method-assign]
+            self.assertEqual(harness.store._uploads.allocated, 0)
+            answer = result_of(harness.store.store_shares(INDEX, secrets(), {0: contents(size)}))
+            self.assertEqual(answer.stored, {0})
+            self.assertEqual(harness.contents(INDEX), {0: contents(size)})
 
     def test_a_disk_that_cannot_tell_has_no_room(self) -> None:
         harness = self.make()
