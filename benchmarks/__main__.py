@@ -6,59 +6,106 @@ import os
 import platform
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import attrs
 import click
 
 from benchmarks import report
-from benchmarks.changing_files import race_changing_files
-from benchmarks.floors import download_floor, small_upload_floor, upload_floor
-from benchmarks.race import ENCODING, LARGE, SERVERS, Size, race, runner
-from tests.process.harness import LAFS, peer
+from benchmarks.floors import Floor, download_floor, small_upload_floor, upload_floor
+from benchmarks.immutable_files import LARGE
+from benchmarks.program import WORKS, Turns, Work
+from benchmarks.race import ENCODING, LAN, ONE_WAY_SECONDS, SERVERS, WAN, Racer, entrants, field_of_racers
+from benchmarks.relay import round_trip_seconds
 
-SIZES = [
-    Size("10 kB", 10_000, rounds=15, together=20),
-    Size("1 MB", 1_000_000, rounds=15, together=4),
-    Size("100 MB", LARGE, rounds=9),
-]
-QUICK = [attrs.evolve(size, rounds=-(-size.rounds // 3)) for size in SIZES]
+QUICK_PEERS = ("foolscap",)
+PEERS = ("foolscap", "https")
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Fewer rounds: rougher figures in less time.")
+@click.option("--quick", is_flag=True, help="Fewer rounds, and the peer over Foolscap only: rougher figures in less time.")
+@click.option("--only", multiple=True, metavar="WORDS", help="Only work with such a row, as '10 kB' or 'mkdir'. Repeatable.")
+@click.option("--line", "lines", type=click.Choice([LAN, WAN]), multiple=True, help="Only at this line. Default: both.")
+@click.option("--peer", "peers", type=click.Choice([*PEERS, "none"]), multiple=True, help="Beside which peers. Default: both.")
+@click.option("--rounds", type=int, help="So many rounds of everything.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write every sample there.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the grids keep their shares. Default: TMPDIR.")
-def main(quick: bool, json_file: Path | None, folder: Path | None) -> None:
-    """Measure lafs beside the peer and print medians, ratios, processor seconds and the floor."""
-    started, busy, own = time.monotonic(), _busy_seconds(), 0.0
-    with ExitStack() as stack:
-        _tell("starting ten servers and three gateways of each")
-        ours, peers = (stack.enter_context(runner(program, folder)) for program in (LAFS, peer()))
-        race([ours, peers], QUICK if quick else SIZES, _tell)
-        race_changing_files([ours, peers], 3 if quick else 7, _tell)
-        _tell("measuring the floor")
-        floor = {"put 100 MB": upload_floor(LARGE, ENCODING), "get 100 MB": download_floor(LARGE)}
-        calls = small_upload_floor(SERVERS)
-        own = sum(node.cpu_seconds for each in (ours, peers) for node in each.grid.nodes) + sum(os.times()[:4])
+def main(
+    quick: bool,
+    only: Sequence[str],
+    lines: Sequence[str],
+    peers: Sequence[str],
+    rounds: int | None,
+    json_file: Path | None,
+    folder: Path | None,
+) -> None:
+    """Measure lafs beside the peer and print medians, ratios, round trips, processor seconds, memory and the floor."""
+    started, busy = time.monotonic(), _busy_seconds()
+    lines = lines or (LAN, WAN)
+    taking_part = entrants([each for each in peers or (QUICK_PEERS if quick else PEERS) if each != "none"])
+    works = [each for each in WORKS if each.is_wanted(only)]
+    _tell(f"starting {', '.join(each.name for each in taking_part)}")
+    with field_of_racers(taking_part, lines, folder) as racers:
+        for line in lines:
+            for work in works:
+                _run(work, (work.quick if quick else work.full).get(line), line, racers, rounds)
+        raced = {line: [each for each in racers if each.line == line and each.samples] for line in lines}
+        floor, calls = _floor(raced.get(LAN, []))
+        own = sum(node.cpu_seconds for grid in {id(each.grid): each.grid for each in racers}.values() for node in grid.running)
         elapsed = time.monotonic() - started
-        others = max(0.0, _busy_seconds() - busy - own) / elapsed
-        machine = {
-            "processors": os.cpu_count(),
-            "python": platform.python_version(),
-            "system": f"{platform.system()} {platform.machine()}",
-            "date": time.strftime("%Y-%m-%d"),
-            "processors_used_by_others": round(others, 2),
-        }
-        print(f"\n{machine['processors']} processors, {machine['system']}, Python {machine['python']}, {machine['date']};")
-        print(f"on average {others:.2f} processors were busy with other things meanwhile.\n")
-        print(report.table(ours, peers), "\n")
-        print(report.floors(floor, ours, peers), "\n")
-        print(report.small_floor(calls, ours, peers), "\n")
-        print(report.memory(ours, peers))
+        others = max(0.0, _busy_seconds() - busy - own - sum(os.times()[:4])) / elapsed
+        machine = _machine(others, elapsed)
+        _print(machine, raced)
+        if floor:
+            print(report.floors(floor, raced[LAN]), "\n")
+        if calls:
+            print(report.small_floor(calls, raced[LAN]), "\n")
+        print(report.memory(racers))
         if json_file is not None:
-            json_file.write_text(json.dumps(report.document(floor, [ours, peers], machine), indent=1))
+            json_file.write_text(json.dumps(report.document(floor, racers, machine), indent=1))
+
+
+def _run(work: Work, turns: Turns | None, line: str, racers: Sequence[Racer], rounds: int | None) -> None:
+    """Everybody does it, by turns; who begins changes from round to round."""
+    if turns is None:
+        return
+    taking_part = [each for each in racers if each.line == line]
+    for number in range(rounds or turns.rounds):
+        _tell(f"{line}, {work.rows[0]}: round {number + 1} of {rounds or turns.rounds}")
+        first = number % len(taking_part)
+        for each in taking_part[first:] + taking_part[:first]:
+            work.do(each, turns.amount)
+
+
+def _floor(racers: Sequence[Racer]) -> tuple[Mapping[str, Floor], tuple[float, float] | None]:
+    """Of what was raced on the LAN."""
+    raced = racers[0].samples if racers else {}
+    if "put 100 MB" not in raced and "put 10 kB" not in raced:
+        return {}, None
+    _tell("measuring the floor")
+    large = {"put 100 MB": upload_floor(LARGE, ENCODING), "get 100 MB": download_floor(LARGE)} if "put 100 MB" in raced else {}
+    return large, small_upload_floor(SERVERS) if "put 10 kB" in raced else None
+
+
+def _machine(others: float, elapsed: float) -> Mapping[str, object]:
+    return {
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "date": time.strftime("%Y-%m-%d"),
+        "processors_used_by_others": round(others, 2),
+        "seconds": round(elapsed),
+        "relay_round_trip_ms": round(round_trip_seconds(ONE_WAY_SECONDS) * 1000, 1),
+    }
+
+
+def _print(machine: Mapping[str, object], raced: Mapping[str, Sequence[Racer]]) -> None:
+    print(f"\n{machine['processors']} processors, {machine['system']}, Python {machine['python']}, {machine['date']};")
+    print(f"on average {machine['processors_used_by_others']} processors were busy with other things meanwhile.")
+    print(f"An empty round trip over the WAN takes {machine['relay_round_trip_ms']} ms. All took {machine['seconds']} seconds.\n")
+    for line, racers in raced.items():
+        if racers:
+            print(f"{line}\n{report.table(line, racers)}\n")
 
 
 def _busy_seconds() -> float:

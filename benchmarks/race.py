@@ -1,29 +1,54 @@
-"""The race: the same work on a grid of lafs and on one of the peer, turn by turn, on the same machine in the same minutes.
+"""The race: the same work for lafs and for the peer, turn by turn, on the same machine in the same minutes.
 
-Ten servers and three gateways each, all real processes, over Foolscap. One gateway stores, one fetches and one reads ranges,
-so that nobody finds in its own memory what it should fetch. Content is random and fresh each time. Run by `__main__`.
+A `Racer` is one program over one protocol at one line: three gateways in front of the ten servers of that program. One gateway
+stores, one fetches and one reads ranges, so that nobody finds in its own memory what it should fetch. Content is random and
+fresh each time. Racers are made by `field_of_racers`, and what they do is in `immutable_files`, `changing_files` and `commands`.
 """
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
+import yaml
 from attrs import define, field, frozen
 
-from tests.process.gateway import Gateway
-from tests.process.grids import Encoding, Grid
-from tests.process.harness import Program
+from benchmarks.relay import relay
+from tests.process.grids import Client, Encoding, Grid
+from tests.process.harness import LAFS, Node, Program, peer, wait_until
 
 ENCODING = Encoding(needed=3, happy=7, total=10)
 SERVERS = 10
 
-LARGE = 100_000_000
-RANGE = 4096
-RANGES = 10
-"""How often a range of the same file is read again."""
+LAN = "LAN"
+WAN = "WAN"
+ONE_WAY_SECONDS = 0.05
+"""What the relay adds to everything between a gateway and the servers of the WAN, in each direction."""
+
+FOOLSCAP = {"force_foolscap": "true"}
+HTTPS = {"force_foolscap": "false"}
+
+
+@frozen
+class Entrant:
+    """A program over a protocol."""
+
+    name: str
+    program: Program
+    options: Mapping[str, str]
+    """Of the section [client] of its gateways."""
+
+
+def entrants(peers: Sequence[str]) -> list[Entrant]:
+    """lafs, then the peer over the protocols of these names (`foolscap`, `https`)."""
+    protocols = {"foolscap": ("peer", FOOLSCAP), "https": ("peer HTTPS", HTTPS)}
+    found = [Entrant("lafs", LAFS, FOOLSCAP)]
+    for name, options in map(protocols.__getitem__, peers):
+        found.append(Entrant(name, peer(), options))
+    return found
 
 
 @frozen
@@ -37,33 +62,34 @@ class Sample:
     """Processor time of all servers together."""
 
 
-@frozen
-class Size:
-    """Files of one size, stored and fetched `rounds` times."""
-
-    name: str
-    size: int
-    rounds: int
-    together: int = 1
-    """So many files are one sample, for work too short to be measured alone by the kernel's clock of processor time."""
-
-
 @define
-class Runner:
-    """One of the two in the race."""
+class Racer:
+    """One of those in the race."""
 
-    program: Program
+    entrant: Entrant
+    line: str
     grid: Grid
+    clients: Sequence[Client]
     samples: dict[str, list[Sample]] = field(factory=dict)
+    memory: dict[str, int] = field(factory=dict)
+    """Bytes, by what was measured."""
+
+    @property
+    def name(self) -> str:
+        return self.entrant.name
+
+    @property
+    def program(self) -> Program:
+        return self.entrant.program
 
     @property
     def peak_resident(self) -> int:
         """Bytes, of the gateway that stored and the one that fetched, whichever had more."""
-        return max(client.node.peak_resident for client in self.grid.clients[:2])
+        return max(client.node.peak_resident for client in self.clients[:2])
 
-    def measure(self, work: str, gateway: int, count: int, do: Callable[[Gateway], None]) -> None:
+    def measure(self, work: str, gateway: int, count: int, do: Callable[[Client], object]) -> None:
         """Do it with the gateway of that number; the sample is divided by `count`."""
-        client = self.grid.clients[gateway]
+        client = self.clients[gateway]
         gateway_before, servers_before = client.node.cpu_seconds, self._servers()
         started = time.perf_counter()
         do(client)
@@ -78,54 +104,75 @@ class Runner:
 
 
 @contextmanager
-def runner(program: Program, folder: Path | None) -> Iterator[Runner]:
-    """A grid of ten servers and three gateways that all run `program`."""
-    with Grid([program] * SERVERS, encoding=ENCODING, clients=[program] * 3, introducer=program, folder=folder) as grid:
-        _warm(grid)
-        yield Runner(program, grid)
+def field_of_racers(taking_part: Sequence[Entrant], lines: Sequence[str], folder: Path | None) -> Iterator[list[Racer]]:
+    """Everybody at every line, gateways connected and warm. Entrants of one program share its servers."""
+    with ExitStack() as stack:
+        racers: list[Racer] = []
+        for program in {each.program.name: each.program for each in taking_part}.values():
+            grid = stack.enter_context(
+                Grid([program] * SERVERS, encoding=ENCODING, clients=[program], introducer=program, folder=folder)
+            )
+            listener = grid.clients[0].node
+            announced = _announced(listener)
+            listener.kill()
+            if WAN in lines:
+                announced_far = _moved(announced, stack.enter_context(relay(ONE_WAY_SECONDS, _ports(announced))))
+            for entrant in (each for each in taking_part if each.program == program):
+                for line in lines:
+                    clients = [grid.make_client(program, entrant.options) for _ in range(3)]
+                    if line == WAN:
+                        for client in clients:
+                            _write_servers(client.node, announced_far)
+                    racers.append(Racer(entrant, line, grid, clients))
+            for racer in racers:
+                for client in racer.clients:
+                    if not client.node.is_alive:
+                        client.node.start()
+        for racer in racers:
+            for client in racer.clients:
+                client.wait_connected(SERVERS)
+            _warm(racer)
+        yield racers
 
 
-def _warm(grid: Grid) -> None:
+def _warm(racer: Racer) -> None:
     """What is done once in the life of a process (imports, first connections) is no part of the race."""
-    cap = grid.clients[0].put(os.urandom(10_000))
-    for client in grid.clients[1:]:
+    racer.memory["gateway idle"] = racer.clients[2].node.resident
+    racer.memory["server idle"] = max(server.resident for server in racer.grid.servers)
+    cap = racer.clients[0].put(os.urandom(10_000))
+    for client in racer.clients[1:]:
         client.get(cap)
 
 
-def race(runners: list[Runner], sizes: list[Size], tell: Callable[[str], None]) -> None:
-    """Everybody does everything, by turns; who begins changes from round to round."""
-    for size in sizes:
-        for number in range(size.rounds):
-            tell(f"{size.name}: round {number + 1} of {size.rounds}")
-            order = runners if number % 2 == 0 else runners[::-1]
-            for each in order:
-                _store_and_fetch(each, size)
+def _announced(client: Node) -> Mapping[str, dict[str, Any]]:
+    """Server id -> announcement, from what a node keeps of what it has heard. Spec: 05 §13.5."""
+    path = client.directory / "private" / "introducer_default_cache.yaml"
+
+    def all_of_them() -> list[dict[str, Any]]:
+        heard = yaml.safe_load(path.read_text()) if path.exists() else None
+        return heard if isinstance(heard, list) and len(heard) == SERVERS else []
+
+    return {each["key_s"]: each["ann"] for each in wait_until(all_of_them, f"{client} to note the announcements of its servers")}
 
 
-def _store_and_fetch(runner: Runner, size: Size) -> None:
-    contents = [os.urandom(size.size) for _ in range(size.together)]
-    caps: list[str] = []
-    runner.measure(f"put {size.name}", 0, size.together, lambda gateway: caps.extend(map(gateway.put, contents)))
-    fetched: list[bytes] = []
-    runner.measure(f"get {size.name}", 1, size.together, lambda gateway: fetched.extend(map(gateway.get, caps)))
-    if fetched != contents:
-        raise AssertionError(f"{runner.program.name} fetched something else than it stored")
-    if size.size == LARGE:
-        _ranges(runner, caps[0], contents[0])
+def _ports(announced: Mapping[str, Mapping[str, Any]]) -> list[int]:
+    """Of the servers: pb://TUBID@tcp:127.0.0.1:PORT/NAME."""
+    return [int(each["anonymous-storage-FURL"].rpartition("/")[0].rpartition(":")[2]) for each in announced.values()]
 
 
-def _ranges(runner: Runner, cap: str, content: bytes) -> None:
-    """4 KiB out of the middle of a large file: the first time this gateway sees the file, and again elsewhere in it."""
+def _moved(announced: Mapping[str, Mapping[str, Any]], ports: Mapping[int, int]) -> Mapping[str, Mapping[str, Any]]:
+    """The same servers, at the ports of the relay."""
 
-    def read(gateway: Gateway, first: int) -> None:
-        if gateway.get_range(cap, first, RANGE) != content[first : first + RANGE]:
-            raise AssertionError(f"{runner.program.name} read a wrong range")
+    def moved(location: str) -> str:
+        for port, relayed in ports.items():
+            location = location.replace(f":{port}/", f":{relayed}/")
+        return location
 
-    runner.measure("4 KiB range, first", 2, 1, lambda gateway: read(gateway, len(content) // 2))
-    places = [len(content) // (RANGES + 1) * number for number in range(1, RANGES + 1)]
+    furl, nurls = "anonymous-storage-FURL", "anonymous-storage-NURLs"
+    return {key: {**each, furl: moved(each[furl]), nurls: list(map(moved, each.get(nurls, [])))} for key, each in announced.items()}
 
-    def read_all(gateway: Gateway) -> None:
-        for each in places:
-            read(gateway, each)
 
-    runner.measure("4 KiB range, again", 2, RANGES, read_all)
+def _write_servers(client: Node, announced: Mapping[str, Mapping[str, Any]]) -> None:
+    """What the owner of a node writes down of servers goes before what introducers say. Spec: 05 §15.5."""
+    entries = {server_id: {"ann": dict(each)} for server_id, each in announced.items()}
+    (client.directory / "private" / "servers.yaml").write_text(yaml.safe_dump({"storage": entries}))

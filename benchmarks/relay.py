@@ -188,15 +188,19 @@ def relay(delay_seconds: float, targets: Sequence[int]) -> Iterator[Mapping[int,
 
 def round_trip_seconds(delay_seconds: float, rounds: int = 20) -> float:
     """What a question and its answer take through such a relay when nothing is done with them; the median."""
-    with socket.create_server((LOOPBACK, 0)) as server, relay(delay_seconds, [server.getsockname()[1]]) as ports:
-        with socket.create_connection((LOOPBACK, next(iter(ports.values())))) as near, server.accept()[0] as far:
-            taken = []
-            for _ in range(rounds):
-                started = time.perf_counter()
-                near.sendall(b"?")
-                far.sendall(far.recv(1))
-                near.recv(1)
-                taken.append(time.perf_counter() - started)
+    taken = []
+    with (
+        socket.create_server((LOOPBACK, 0)) as server,
+        relay(delay_seconds, [server.getsockname()[1]]) as ports,
+        socket.create_connection((LOOPBACK, next(iter(ports.values())))) as near,
+        server.accept()[0] as far,
+    ):
+        for _ in range(rounds):
+            started = time.perf_counter()
+            near.sendall(b"?")
+            far.sendall(far.recv(1))
+            near.recv(1)
+            taken.append(time.perf_counter() - started)
     return sorted(taken)[rounds // 2]
 
 

@@ -1,95 +1,127 @@
-"""What the race showed, as a table for people and as JSON for programs."""
+"""What the race showed, as tables for people and as JSON for programs."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import attrs
 
-from benchmarks import changing_files
 from benchmarks.floors import Floor
-from benchmarks.race import Runner, Sample
+from benchmarks.program import GATEWAY_OVER_FLOOR, GOALS, MEMORY_GOALS, Goal
+from benchmarks.race import LAN, ONE_WAY_SECONDS, WAN, Racer, Sample
 
-GOALS: Mapping[str, float] = {"put 100 MB": 1.6, "get 100 MB": 2.0, "put 10 kB": 2.5, "get 10 kB": 2.5, **changing_files.GOALS}
-"""How many times as fast as the peer lafs is to be."""
-
-GOAL_OVER_FLOOR = 1.5
-"""Processor time of the gateway on upload, over the floor."""
+ROUND_TRIP = 2 * ONE_WAY_SECONDS
 
 
-def table(ours: Runner, peers: Runner) -> str:
-    """Medians, ratios and processor seconds, one line for each kind of work."""
-    rows: list[Sequence[str]] = []
-    rows.append(("", "lafs", "peer", "ratio", "goal", "lafs gateway", "peer gateway", "lafs servers", "peer servers"))
-    for work, samples in ours.samples.items():
-        mine, theirs = _middle(samples), _middle(peers.samples[work])
-        rows.append(
-            (
-                work,
-                _time(mine.elapsed),
-                _time(theirs.elapsed),
-                f"{theirs.elapsed / mine.elapsed:.2f}x",
-                f"{GOALS[work]}x" if work in GOALS else "",
-                *map(_time, (mine.gateway, theirs.gateway, mine.servers, theirs.servers)),
-            )
-        )
+def table(line: str, racers: Sequence[Racer]) -> str:
+    """Medians, ratios, goals and processor seconds at one line, one row for each kind of work. lafs is the first racer."""
+    ours, *others = racers
+    names = [each.name for each in racers]
+    head = ["", *names]
+    for each in others:
+        head += [f"to {each.name}", "goal"]
+    if line == WAN:
+        head += ["trips", *(f"{each.name} trips" for each in others), "goal"]
+    head += [f"{name} gateway" for name in names] + [f"{name} servers" for name in names]
+    return _aligned([head, *(_row(line, work, ours, others) for work in ours.samples)])
+
+
+def _row(line: str, work: str, ours: Racer, others: Sequence[Racer]) -> Sequence[str]:
+    goal = GOALS.get(work, Goal())
+    mine, theirs = middle(ours, work), [middle(each, work) for each in others]
+    everybody = [mine, *theirs]
+    show = _rate if work.endswith("at once") else _time
+    cells = [work, *(show(each.elapsed) for each in everybody)]
+    for racer, each in zip(others, theirs, strict=True):
+        cells += [f"{each.elapsed / mine.elapsed:.2f}x", _ratio_goal(line, goal, racer)]
+    if line == WAN:
+        one_by_one = not work.endswith(("at once", "per file"))
+        cells += [f"{each.elapsed / ROUND_TRIP:.1f}" if one_by_one else "" for each in everybody]
+        cells.append("" if goal.round_trips is None else f"{goal.round_trips:g}")
+    return [*cells, *(_time(each.gateway) for each in everybody), *(_time(each.servers) for each in everybody)]
+
+
+def _ratio_goal(line: str, goal: Goal, racer: Racer) -> str:
+    if racer.name.endswith("HTTPS"):
+        ratio = goal.https if line == LAN else None
+    else:
+        ratio = goal.lan if line == LAN else goal.wan
+        if line == LAN and goal.seconds is not None:
+            return f"<= {_time(goal.seconds)}"
+    return "" if ratio is None else f"{ratio:g}x"
+
+
+def middle(racer: Racer, work: str) -> Sample:
+    """The medians of what a racer took."""
+    samples = racer.samples[work]
+    return Sample(*(median(getattr(each, name) for each in samples) for name in ("elapsed", "gateway", "servers")))
+
+
+def memory(racers: Sequence[Racer]) -> str:
+    """What was resident, in MB: of a gateway and of the largest server."""
+    idle, more = MEMORY_GOALS["idle"], MEMORY_GOALS["1 GiB"]
+    rows: list[Sequence[str]] = [("resident, MB", "idle", "goal", "through 1 GiB, at most", "more by", "goal", "race, at most")]
+    for racer in racers:
+        for who in ("gateway", "server"):
+            before, after = racer.memory[f"{who} idle"], racer.memory.get(f"{who} 1 GiB")
+            through = ("", "") if after is None else (_megabytes(after), _megabytes(after - before))
+            peak = _megabytes(racer.peak_resident) if who == "gateway" else ""
+            rows.append((f"{racer.name} {who}", _megabytes(before), _megabytes(idle), *through, _megabytes(more), peak))
     return _aligned(rows)
 
 
-def memory(ours: Runner, peers: Runner) -> str:
-    """The most memory any gateway had."""
-    return f"Peak resident memory of a gateway: lafs {ours.peak_resident / 1e6:.0f} MB, peer {peers.peak_resident / 1e6:.0f} MB"
-
-
-def floors(floor: Mapping[str, Floor], ours: Runner, peers: Runner) -> str:
+def floors(floor: Mapping[str, Floor], racers: Sequence[Racer]) -> str:
     """How far the gateways are from what the work must cost."""
+    names = [each.name for each in racers]
     rows: list[Sequence[str]] = [
-        ("floor of a gateway", "hashing", "cipher", "coding", "moving", "sum", "lafs", "peer", "lafs/floor", "peer/floor")
+        ("floor of a gateway", "hashing", "cipher", "coding", "moving", "sum", *names, *(f"{name}/floor" for name in names), "goal")
     ]
     for work, each in floor.items():
-        mine, theirs = _middle(ours.samples[work]).gateway, _middle(peers.samples[work]).gateway
-        rows.append(
-            (
-                work,
-                *map(_time, (each.hashing, each.cipher, each.coding, each.moving, each.total, mine, theirs)),
-                f"{mine / each.total:.2f}",
-                f"{theirs / each.total:.2f}",
-            )
-        )
+        spent = [middle(racer, work).gateway for racer in racers]
+        parts = (each.hashing, each.cipher, each.coding, each.moving, each.total, *spent)
+        over = [f"{one / each.total:.2f}" for one in spent]
+        rows.append((work, *map(_time, parts), *over, f"{GATEWAY_OVER_FLOOR[work]}"))
     return _aligned(rows)
 
 
-def small_floor(calls: tuple[float, float], ours: Runner, peers: Runner) -> str:
+def small_floor(calls: tuple[float, float], racers: Sequence[Racer]) -> str:
     """The same for a small upload, where the calls are all there is to it."""
-    mine, theirs = _middle(ours.samples["put 10 kB"]), _middle(peers.samples["put 10 kB"])
     gateway, servers = calls
-    return (
-        f"The calls of a small upload over bare Foolscap cost a gateway {_time(gateway)} and ten servers {_time(servers)}; "
-        f"put 10 kB costs lafs {mine.gateway / gateway:.2f} and {mine.servers / servers:.2f} times that, "
-        f"the peer {theirs.gateway / gateway:.2f} and {theirs.servers / servers:.2f} times."
-    )
+    lines = [f"The calls of a small upload over bare Foolscap cost a gateway {_time(gateway)} and ten servers {_time(servers)};"]
+    for racer in racers:
+        spent = middle(racer, "put 10 kB")
+        lines.append(f"put 10 kB costs {racer.name} {spent.gateway / gateway:.2f} and {spent.servers / servers:.2f} times that.")
+    return "\n".join(lines)
 
 
-def document(floor: Mapping[str, Floor], runners: Sequence[Runner], machine: Mapping[str, object]) -> dict[str, Any]:
+def document(floor: Mapping[str, Floor], racers: Sequence[Racer], machine: Mapping[str, object]) -> dict[str, Any]:
     """Everything that was measured, every sample of it."""
+
+    def by_racer(of: Callable[[Racer], object]) -> dict[str, dict[str, object]]:
+        found: dict[str, dict[str, object]] = {}
+        for racer in racers:
+            found.setdefault(racer.line, {})[racer.name] = of(racer)
+        return found
+
     return {
         "machine": dict(machine),
-        "samples": {
-            each.program.name: {work: [attrs.asdict(one) for one in samples] for work, samples in each.samples.items()}
-            for each in runners
-        },
-        "peak_resident": {each.program.name: each.peak_resident for each in runners},
+        "samples": by_racer(lambda racer: {work: list(map(attrs.asdict, samples)) for work, samples in racer.samples.items()}),
+        "memory": by_racer(lambda racer: {**racer.memory, "peak of a gateway": racer.peak_resident}),
         "floor": {work: {**attrs.asdict(each), "total": each.total} for work, each in floor.items()},
     }
 
 
-def _middle(samples: Sequence[Sample]) -> Sample:
-    return Sample(*(median(getattr(each, name) for each in samples) for name in ("elapsed", "gateway", "servers")))
-
-
 def _time(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 0.2 else f"{seconds * 1000:.1f} ms"
+
+
+def _rate(seconds: float) -> str:
+    return f"{1 / seconds:.0f}/s"
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:.0f}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

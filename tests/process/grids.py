@@ -80,6 +80,10 @@ class Grid:
                 node.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def running(self) -> list[Node]:
+        return [node for node in self.nodes if node.is_alive]
+
     def client(self, program: Program = LAFS) -> Client:
         """The first client that runs `program`."""
         return next(each for each in self.clients if each.node.program == program)

@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 
-from tests.process.gateway import Gateway
+from tests.process.gateway import Gateway, path_of
 from tests.process.harness import ProcessFailed
 
 PIECE = 1024 * 1024
@@ -32,3 +32,16 @@ def put(gateway: Gateway, file: LongFile) -> str:
     if answer.status not in (200, 201):
         raise ProcessFailed(answer.text[:2000])
     return answer.body.decode()
+
+
+def fetched(gateway: Gateway, cap: str) -> bytes:
+    """The hash of what comes back. Raises ProcessFailed."""
+    connection = gateway.connect()
+    connection.request("GET", path_of(cap))
+    response, found = connection.getresponse(), hashlib.sha256()
+    if response.status != 200:
+        raise ProcessFailed(f"GET: {response.status}: {response.read(2000)!r}")
+    while piece := response.read(PIECE):
+        found.update(piece)
+    connection.close()
+    return found.digest()
