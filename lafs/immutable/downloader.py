@@ -18,6 +18,7 @@ from typing import Final
 from attrs import field, frozen
 
 from lafs.capability import ImmutableReadCap, ImmutableVerifyCap
+from lafs.immutable.file_facts import FileFacts
 from lafs.immutable.file_read import FileRead
 from lafs.immutable.read_window import WindowBudget
 from lafs.immutable.remote_file import DownloadTools, RemoteFile
@@ -51,10 +52,20 @@ class Downloader:
         self._counters.count("downloader.bytes_downloaded", wanted.length)
         if not wanted.length:
             return
-        name = cap.verifier()
+        await self._read(cap.verifier(), cap.key, sink, wanted)
+
+    async def read_ciphertext(self, cap: ImmutableVerifyCap, sink: Sink) -> None:
+        """Write all of a file as it is coded to `sink`: for a repair, which needs no key. Raises as `FileNode.read`."""
+        await self._read(cap, None, sink, ByteRange(0, cap.size))
+
+    def facts(self, cap: ImmutableVerifyCap) -> FileFacts:
+        """What is known of the file; from the first bytes of a read on, everything."""
+        return self._file(cap).facts
+
+    async def _read(self, name: ImmutableVerifyCap, key: bytes | None, sink: Sink, wanted: ByteRange) -> None:
         file = self._file(name)
         try:
-            await FileRead(file, cap.key, wanted, self._budget).into(sink)
+            await FileRead(file, key, wanted, self._budget).into(sink)
         finally:
             if self._files.get(name) is file:
                 self._weights[name] = file.weight

@@ -15,7 +15,7 @@ from lafs.crypto.aes import CtrStream
 from lafs.crypto.hashes import Tag, TaggedHasher, block_hash, ciphertext_segment_hash, ueb_hash
 from lafs.crypto.merkle import MerkleTree
 from lafs.erasure import Coder
-from lafs.errors import SourceFailed
+from lafs.errors import BadCiphertext, SourceFailed
 from lafs.immutable import ueb
 from lafs.immutable.layout import ShareLayout, pack_chain
 from lafs.immutable.segmentation import Segmentation
@@ -53,14 +53,21 @@ class Trailers:
 
 
 class Encoder:
-    """Codes one file. `next()` until it returns None, then `finish()`; or `close()` at any time."""
+    """Codes one file. `next()` until it returns None, then `finish()`; or `close()` at any time.
 
-    def __init__(self, source: Source, key: bytes, layout: ShareLayout, workers: Workers) -> None:
+    Without `key` the source is ciphertext already. `extension` is the UEB with which the file was stored, if it is being repaired:
+    its shares get that very UEB, once it has been found to be true of them.
+    """
+
+    def __init__(
+        self, source: Source, key: bytes | None, layout: ShareLayout, workers: Workers, extension: bytes | None = None
+    ) -> None:
         self._source = source
         self._layout = layout
         self._cut: Segmentation = layout.segmentation
         self._workers = workers
-        self._cipher = CtrStream(key)
+        self._cipher = None if key is None else CtrStream(key)
+        self._extension = extension
         self._coder = Coder(self._cut.needed, layout.total)
         self._flat_hash = TaggedHasher(Tag.CIPHERTEXT)
         self._in_order = Lane()
@@ -92,7 +99,7 @@ class Encoder:
         return CiphertextHashes(self._flat_hash.digest(), MerkleTree(self._ciphertext_hashes).root)
 
     async def finish(self) -> Trailers:
-        """Hash trees, chains and UEB, once all segments are taken."""
+        """Hash trees, chains and UEB, once all segments are taken. Raises BadCiphertext if the given UEB is not true of them."""
         hash_count = (len(self._block_hashes) + 1) * self._cut.count
         return await self._workers.run_sized(hash_count * 512, self._make_trailers)
 
@@ -129,7 +136,7 @@ class Encoder:
         return await self._workers.run_sized(size, self._encrypt, plaintext)
 
     def _encrypt(self, plaintext: bytes) -> bytes:
-        ciphertext = self._cipher.process(plaintext)
+        ciphertext = plaintext if self._cipher is None else self._cipher.process(plaintext)
         self._flat_hash.update(ciphertext)
         return ciphertext
 
@@ -138,19 +145,27 @@ class Encoder:
         ciphertext_tree = MerkleTree(self._ciphertext_hashes)
         block_trees = [MerkleTree(hashes) for hashes in self._block_hashes]
         share_tree = MerkleTree([tree.root for tree in block_trees])
-        extension = ueb.pack_for_upload(
-            self._cut,
-            layout.total,
-            ciphertext_hash=self._flat_hash.digest(),
-            ciphertext_root=ciphertext_tree.root,
-            share_root=share_tree.root,
-        )
+        extension = self._extension_of(ciphertext_tree.root, share_tree.root)
         packed = ciphertext_tree.pack()
         trailers = [
             layout.trailer(packed, tree.pack(), pack_chain(number, share_tree.nodes, layout.total), extension)
             for number, tree in enumerate(block_trees)
         ]
         return Trailers(trailers, ueb_hash(extension))
+
+    def _extension_of(self, ciphertext_root: bytes, share_root: bytes) -> bytes:
+        if self._extension is not None:
+            told = ueb.parse(self._extension, self._cut.needed)
+            if (told.ciphertext_root, told.share_root) != (ciphertext_root, share_root):
+                raise BadCiphertext("what was put together from the shares is not the file that its cap names")
+            return self._extension
+        return ueb.pack_for_upload(
+            self._cut,
+            self._layout.total,
+            ciphertext_hash=self._flat_hash.digest(),
+            ciphertext_root=ciphertext_root,
+            share_root=share_root,
+        )
 
 
 def code_segment(coder: Coder, ciphertext: bytes, padding: int) -> EncodedSegment:

@@ -27,12 +27,13 @@ LARGEST_SEGMENT: Final = 128 * 1024 * 1024
 class FileFacts:
     """What is known of the file of `cap`, which is not empty.
 
-    `segmentation`, `share_hashes` and `ciphertext_hashes` are None until a share brought a UEB that has the hash in the
-    cap; what begins with `likely_` is a guess until then, and says where to look first.
+    `extension` (the UEB as received), `segmentation`, `share_hashes` and `ciphertext_hashes` are None until a share brought a UEB
+    that has the hash in the cap; what begins with `likely_` is a guess until then, and says where to look first.
     """
 
     def __init__(self, cap: ImmutableVerifyCap) -> None:
         self.cap = cap
+        self.extension: bytes | None = None
         self.segmentation: Segmentation | None = None
         self.share_hashes: PartialTree | None = None
         self.ciphertext_hashes: LeafHashes | None = None
@@ -62,6 +63,7 @@ class FileFacts:
         except ValueError as error:
             raise CorruptShare(str(error), start, end) from None
         self._expect(segmentation)
+        self.extension = bytes(packed)
         self.segmentation = segmentation
         self.share_hashes = PartialTree(self.cap.total, extension.share_root)
         self.ciphertext_hashes = LeafHashes(shape, extension.ciphertext_root)

@@ -44,9 +44,9 @@ class _Run:
 
 
 class FileRead:
-    """One read of `wanted`, a range inside `file` that is not empty. Used once."""
+    """One read of `wanted`, a range inside `file` that is not empty; of the ciphertext, if there is no `key`. Used once."""
 
-    def __init__(self, file: RemoteFile, key: bytes, wanted: ByteRange, budget: WindowBudget) -> None:
+    def __init__(self, file: RemoteFile, key: bytes | None, wanted: ByteRange, budget: WindowBudget) -> None:
         self._file = file
         self._key = key
         self._next = wanted.offset

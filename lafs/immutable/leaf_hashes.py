@@ -92,7 +92,7 @@ class LeafHashes:
 
     def __init__(self, shape: TreeShape, root: bytes) -> None:
         self.shape = shape
-        self._root = root
+        self.root = root
         self._middle: bytes | None = root if shape.group_count == 1 else None
         self._groups: OrderedDict[int, bytes] = OrderedDict()
 
@@ -119,7 +119,7 @@ class LeafHashes:
         if len(content) != row.size:
             raise BadHash(f"{len(content)} bytes for {row.count} hashes")
         if row == self.shape.middle and self._middle is None:
-            self._prove(row, content, self._root)
+            self._prove(row, content, self.root)
             self._middle = content
             return
         number, rest = divmod(row.first - (self.shape.slots - 1), self.shape.group_size)

@@ -66,13 +66,13 @@ class RunFetch:
     """One fetch of the segments that hold the bytes `goal` of `file`. Used once.
 
     `line_load` is how many bytes, those of the goal included, the whole read has under way. `search_again` says whether
-    what is known of the file may be out of date.
+    what is known of the file may be out of date. Without `key`, ciphertext is what is read.
     """
 
     def __init__(
         self,
         file: RemoteFile,
-        key: bytes,
+        key: bytes | None,
         goal: ByteRange,
         line_load: int,
         prefer_known: bool,

@@ -54,8 +54,10 @@ class SegmentPlan:
     """The file in messages: the first characters of its storage index."""
 
 
-def recover(plan: SegmentPlan, blocks: Mapping[int, Bytes], coder: Coder, key: bytes) -> Sequence[Bytes]:
+def recover(plan: SegmentPlan, blocks: Mapping[int, Bytes], coder: Coder, key: bytes | None) -> Sequence[Bytes]:
     """The plaintext wanted of a segment, as pieces in order, from `needed` verified blocks by share number.
+
+    Without a key, the ciphertext.
 
     Raises BadCiphertext if they decode to something else than the uploader's own hash says.
     """
@@ -68,8 +70,11 @@ def recover(plan: SegmentPlan, blocks: Mapping[int, Bytes], coder: Coder, key: b
             f"hash failure in ciphertext_hash_tree: segnum={plan.number}, SI={plan.file}. The shares are as their "
             "uploader made them, but do not belong together: the file was damaged or forged before it was stored."
         )
+    wanted = _between(pieces, plan.start, plan.end)
+    if key is None:
+        return wanted
     stream = CtrStream(key, plan.offset + plan.start)
-    return [stream.process(piece) for piece in _between(pieces, plan.start, plan.end)]
+    return [stream.process(piece) for piece in wanted]
 
 
 def _ciphertext(plan: SegmentPlan, blocks: Mapping[int, Bytes], coder: Coder) -> list[memoryview]:

@@ -12,7 +12,7 @@ Spec: 02 §§10.1-10.4 (with the defects noted there left out).
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableSet, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableSet, Sequence
 
 from attrs import define, field, frozen
 from twisted.python.failure import Failure
@@ -28,6 +28,9 @@ PATIENCE_SECONDS = 1.0
 
 ANSWER_SECONDS = 15.0
 """How long an answer is waited for when nobody else can take the shares."""
+
+
+_NOTHING: Mapping[int, Sequence[GridServer]] = {}
 
 
 @frozen
@@ -83,7 +86,8 @@ class _PatienceOver:
 class ShareAllocator:
     """Asks `servers` (in permuted order) for homes for shares 0 to total - 1 of `share_size` bytes each.
 
-    `suspects` are servers that were slow the last time: they come last and are not waited for. It is kept up to date.
+    `suspects` are servers that were slow the last time: they come last and are not waited for. It is kept up to date. `known` are
+    shares that need not be asked for, and `distrusted` those that count as absent whatever their servers say: for a repair.
     """
 
     def __init__(
@@ -96,6 +100,8 @@ class ShareAllocator:
         secrets_for: Callable[[GridServer], LeaseSecrets],
         suspects: MutableSet[GridServer],
         clock: Clock,
+        known: Mapping[int, Sequence[GridServer]] = _NOTHING,
+        distrusted: Collection[tuple[GridServer, int]] = (),
     ) -> None:
         self._suspects = suspects
         self._servers = sorted(servers, key=lambda server: server in suspects)
@@ -110,7 +116,8 @@ class ShareAllocator:
         self._writable = [server for server in self._servers if self._has_room(server)]
         self._waiting_for_room = False
         self._granted: dict[int, Grant] = {}
-        self._existing: dict[int, list[GridServer]] = {}
+        self._existing = {share: list(servers) for share, servers in known.items()}
+        self._distrusted = frozenset(distrusted)
         self._story: dict[GridServer, str] = {}
 
     async def find_homes(self) -> Homes:
@@ -221,7 +228,11 @@ class ShareAllocator:
 
     def _accept(self, question: _Question, allocation: Allocation) -> None:
         server = question.server
-        has = [share for share in sorted(allocation.existing) if 0 <= share < self._total]
+        has = [
+            share
+            for share in sorted(allocation.existing)
+            if 0 <= share < self._total and (server, share) not in self._distrusted
+        ]
         for share in has:
             holders = self._existing.setdefault(share, [])
             if server not in holders:
@@ -232,7 +243,7 @@ class ShareAllocator:
                 takes.append(share)
             else:
                 forget(writer.abort())
-        if question.shares - allocation.writers.keys() - allocation.existing:
+        if question.shares.difference(allocation.writers, has):
             self._dismiss(server)
         self._story[server] = _tell(question.shares, takes, has)
 

@@ -130,7 +130,7 @@ class Uploader:
             ShareOutbox(share, grant.server, grant.writer, pace, self._clock)
             for share, grant in sorted(homes.granted.items())
         ]
-        overdue_check = spawn(_give_up_overdue(outboxes, self._clock))
+        overdue_check = spawn(give_up_overdue(outboxes, self._clock))
         try:
             header = job.layout.header()
             for box in outboxes:
@@ -151,7 +151,7 @@ class Uploader:
             overdue_check.cancel()
 
 
-async def _give_up_overdue(outboxes: Sequence[ShareOutbox], clock: Clock) -> None:
+async def give_up_overdue(outboxes: Sequence[ShareOutbox], clock: Clock) -> None:
     """Until cancelled, lose the shares whose servers do not answer any more."""
     # Losing the last share ends the upload from within this loop, where cancelling it has no effect: see for ourselves.
     while any(box.failure is None and not box.stored for box in outboxes):
