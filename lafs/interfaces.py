@@ -476,6 +476,8 @@ class ServerStatus:
     available_space: int | None = None
     last_received: float | None = None
     """Seconds since the epoch."""
+    connected_since: float | None = None
+    """The same; None if it is not connected, or never was not."""
 
 
 @frozen

@@ -38,7 +38,9 @@ class KnownServer:
         self._managers = managers
         self._changed = changed
         self._connection: Connection | None = None
+        self._connected_since: float | None = None
         self._version: ServerVersion | None = None
+        self._clock = clock
         self._refusal = connector.refusal(announced)
         self._endorsements = endorsements(announced.certificates, managers)
         self._reconnection: Reconnection[Connection] = Reconnection(
@@ -73,6 +75,7 @@ class KnownServer:
             version=self._version.application if self._version else None,
             available_space=self._version.available_space if self._version else None,
             last_received=self._connection.last_received if self._connection else None,
+            connected_since=self._connected_since,
         )
 
     async def _connect(self) -> Connection:
@@ -83,12 +86,14 @@ class KnownServer:
         try:
             self._version = await connection.storage.version()
             self._connection = connection
+            self._connected_since = self._clock.seconds()
             self.server = GridServer(self.announced.identity, connection.storage, self._version)
             self._changed()
             await connection.when_lost()
         finally:
             connection.close()
             was, self.server, self._connection = self.server, None, None
+            self._connected_since = None
             if was is not None:
                 self._changed()
 
