@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from attrs import field, frozen
@@ -29,13 +30,10 @@ from lafs.directory.directory import Directory
 from lafs.directory.moving import move
 from lafs.directory.traversal import Trail, follow
 from lafs.errors import BadCapability, ChildExists, NoSuchChild, NotADirectory, NotWriteable, SourceFailed
-from lafs.health import CheckResults, RepairResults
-from lafs.immutable.check import Checker
 from lafs.immutable.downloader import Downloader
-from lafs.immutable.keying import ConvergentKeys, Keyed, KeyMaker, RandomKeys
+from lafs.immutable.keying import ConvergentKeys, Keyed, KeyHasher, KeyMaker, RandomKeys
 from lafs.immutable.literal import LiteralFile
 from lafs.immutable.parameters import EncodingParameters
-from lafs.immutable.repair import Repairer
 from lafs.immutable.uploader import Uploader
 from lafs.interfaces import FileNode, Grid, GridServer, LeaseSecrets, NewChild, Replace, Source, UploadResult
 from lafs.mutable.files import FirstContents, MutableFiles
@@ -45,7 +43,6 @@ from lafs.mutable.tools import Coding
 from lafs.sources import BytesSource
 from lafs.statistics import Counters
 from lafs.tasks import Clock
-from lafs.upkeep import Care, Upkeep
 from lafs.workers import Workers
 
 
@@ -82,12 +79,6 @@ class Filesystem:
         self._mutable = MutableFiles(
             grid, workers, clock, coding, self._secrets_for, counters, random_bytes, generate_key
         )
-        self._upkeep = Upkeep(
-            Checker(grid, workers, clock, self._secrets_for, encoding.happy),
-            Repairer(grid, workers, clock, self._secrets_for, self._downloader),
-            self._mutable.open,
-            encoding.happy,
-        )
         self._directories = Directories(clock, workers, self.open, self._mutable.open)
         self._keys: KeyMaker
         if secrets.convergence is None:
@@ -95,8 +86,10 @@ class Filesystem:
         else:
             self._keys = ConvergentKeys(secrets.convergence, workers, spool)
 
-    async def upload(self, source: Source) -> UploadResult:
+    async def upload(self, source: Source, key: bytes | None = None) -> UploadResult:
         """Store all of `source`, and close it. Up to 55 bytes become a literal cap, which needs no server.
+
+        `key` is what a hasher of `key_hasher` found in just these bytes; the size of the source is then known.
 
         Raises SourceFailed, NoServers, UnhappyUpload. Cancelling leaves nothing behind on servers.
         """
@@ -104,7 +97,10 @@ class Filesystem:
         try:
             if source.size is not None and source.size <= LITERAL_LIMIT:
                 return await self._literal(source, source.size)
-            keyed = await self._keys.key_for(source, self.encoding)
+            if key is not None and source.size is not None:
+                keyed = Keyed(source, source.size, key)
+            else:
+                keyed = await self._keys.key_for(source, self.encoding)
             if keyed.size <= LITERAL_LIMIT:
                 return await self._literal(keyed.source, keyed.size)
             result = await self._uploader.upload(keyed.source, keyed.size, keyed.key, self.encoding)
@@ -114,6 +110,10 @@ class Filesystem:
             await source.close()
             if keyed is not None:
                 await keyed.source.close()
+
+    def key_hasher(self) -> Callable[[], KeyHasher] | None:
+        """Makes hashers that find the key of an upload while its bytes come in; None if keys do not follow from contents."""
+        return partial(self._keys.hasher, self.encoding) if isinstance(self._keys, ConvergentKeys) else None
 
     def open(self, cap: Cap) -> FileNode:
         """The file that `cap` reads. Raises BadCapability for a cap that reads no file, or whose numbers cannot be."""
@@ -161,9 +161,12 @@ class Filesystem:
         assert isinstance(result.cap, ImmutableReadCap | LiteralCap)
         return self.open_directory(DirectoryCap(result.cap))
 
-    async def follow(self, cap: Cap, path: Sequence[str]) -> Trail:
-        """Go along `path` from `cap` as far as it leads; the trail says what is in the way, if anything is."""
-        return await follow(self.open_directory, cap, path)
+    async def follow(self, cap: Cap, path: Sequence[str], within_seconds: float = 0) -> Trail:
+        """Go along `path` from `cap` as far as it leads; the trail says what is in the way, if anything is.
+
+        Directories that this client read or wrote within so many seconds are not read again.
+        """
+        return await follow(self.open_directory, cap, path, within_seconds)
 
     async def resolve(self, cap: Cap, path: Sequence[str]) -> Trail:
         """Go along `path` from `cap` to its end. Raises NoSuchChild, NotADirectory, naming what could not be followed."""
@@ -215,16 +218,6 @@ class Filesystem:
         """Visit the directory of `cap` and all that is below it. Raises BadCapability. See lafs/directory/deep_walk.py."""
         directory = self.open_directory(cap)
         return walk(self.open_directory, directory.cap)
-
-    # --- upkeep --------------------------------------------------------------------------------------------------
-
-    async def check(self, cap: Cap, verify: bool = False, add_lease: bool = False) -> CheckResults | None:
-        """How the object of `cap` is, by what all servers say or, with `verify`, by all they have. See lafs/upkeep.py."""
-        return await self._upkeep.check(cap, Care(verify, add_lease))
-
-    async def check_and_repair(self, cap: Cap, verify: bool = False, add_lease: bool = False) -> RepairResults | None:
-        """Check the object of `cap`, and repair it if it needs that and the cap allows it. See lafs/upkeep.py."""
-        return await self._upkeep.check_and_repair(cap, Care(verify, add_lease))
 
     async def _literal(self, source: Source, size: int) -> UploadResult:
         contents = await source.read(size) if size else b""

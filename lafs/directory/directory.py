@@ -54,16 +54,17 @@ class Directory:
         """Whether both are one directory, through whichever caps."""
         return self.known is other.known
 
-    async def list(self) -> Listing:
-        return await self.known.listing(await self._read(), self._view)
+    async def list(self, within_seconds: float = 0) -> Listing:
+        """All children; what was read or written within so many seconds is believed."""
+        return await self.known.listing(self.known.recent(within_seconds) or await self._read(), self._view)
 
     async def rendered(self, render: Callable[[Listing], T]) -> T:
         """What `render`, a pure function, makes of all children: not on the reactor's thread, and once for each version."""
         return await self.known.rendered(await self._read(), self._view, render)
 
-    async def get(self, name: str) -> Child:
+    async def get(self, name: str, within_seconds: float = 0) -> Child:
         name = name_in_directory(name)
-        entry = (await self._read()).by_name.get(name)
+        entry = (self.known.recent(within_seconds) or await self._read()).by_name.get(name)
         if entry is not None:
             child = self._view.child(entry)
             if child.caps.fault is None:

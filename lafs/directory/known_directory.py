@@ -38,6 +38,7 @@ class KnownDirectory:
         self.tools = tools
         self.entries: Entries | None = None
         self.version: MutableVersion | None = None
+        self._learned = float("-inf")
         self._immutable = immutable
         self._used = used
         self._listed: dict[View, Listed] = {}
@@ -68,7 +69,12 @@ class KnownDirectory:
         """Remember `entries`, unless something newer is known by now."""
         if version is None or self.version is None or version.sequence_number >= self.version.sequence_number:
             self.entries, self.version = entries, version
+            self._learned = self.tools.clock.seconds()
         self._used(self)
+
+    def recent(self, seconds: float) -> Entries | None:
+        """The entries, if they were read or written within the last `seconds`."""
+        return self.entries if self.tools.clock.seconds() - self._learned < seconds else None
 
     async def listing(self, entries: Entries, view: View) -> Listing:
         """All children as seen from `view`."""

@@ -39,8 +39,13 @@ class Trail:
         return NotADirectory(self.rest[0], unknown=self.child is not None and self.child.kind == "unknown")
 
 
-async def follow(open_directory: Callable[[Cap], Directory], start: Cap, path: Sequence[str]) -> Trail:
-    """Follow `path` as far as it leads. Raises what reading a directory raises, and BadCapability for a `start` that reads none."""
+async def follow(
+    open_directory: Callable[[Cap], Directory], start: Cap, path: Sequence[str], within_seconds: float = 0
+) -> Trail:
+    """Follow `path` as far as it leads; of directories, what was seen within so many seconds is believed.
+
+    Raises what reading a directory raises, and BadCapability for a `start` that reads none.
+    """
     passed: list[Directory] = []
     child: Child | None = None
     cap: Cap | None = start
@@ -50,7 +55,7 @@ async def follow(open_directory: Callable[[Cap], Directory], start: Cap, path: S
         directory = open_directory(cap)
         passed.append(directory)
         try:
-            child = await directory.get(name)
+            child = await directory.get(name, within_seconds)
         except NoSuchChild:
             return Trail(start, tuple(passed), None, tuple(path[position:]))
         cap = child.cap

@@ -62,8 +62,12 @@ class ConvergentKeys:
         self._workers = workers
         self._spool = spool
 
+    def hasher(self, encoding: EncodingParameters) -> KeyHasher:
+        """Finds the key of a source whose bytes come in one by one."""
+        return KeyHasher(self._secret, encoding)
+
     async def key_for(self, source: Source, encoding: EncodingParameters) -> Keyed:
-        hasher = _HasherOfUnknownSize(self._secret, encoding, source.size)
+        hasher = KeyHasher(self._secret, encoding, source.size)
         if source.rewindable:
             size = await read_through(source, self._workers, hasher.update)
             await source.rewind()
@@ -79,14 +83,14 @@ class ConvergentKeys:
         return Keyed(recording, size, hasher.digest())
 
 
-class _HasherOfUnknownSize:
+class KeyHasher:
     """The convergence hash, begun before the size is known.
 
     The hash opens with the effective segment size, which depends on the size of files of up to one segment only: so that much is
     held back, and no more.
     """
 
-    def __init__(self, secret: bytes, encoding: EncodingParameters, promised_size: int | None) -> None:
+    def __init__(self, secret: bytes, encoding: EncodingParameters, promised_size: int | None = None) -> None:
         self._secret = secret
         self._encoding = encoding
         self._held_back: list[bytes] = []
