@@ -30,10 +30,13 @@ from lafs.directory.directory import Directory
 from lafs.directory.moving import move
 from lafs.directory.traversal import Trail, follow
 from lafs.errors import BadCapability, ChildExists, NoSuchChild, NotADirectory, NotWriteable, SourceFailed
+from lafs.health import CheckResults, RepairResults
+from lafs.immutable.check import Checker
 from lafs.immutable.downloader import Downloader
 from lafs.immutable.keying import ConvergentKeys, Keyed, KeyHasher, KeyMaker, RandomKeys
 from lafs.immutable.literal import LiteralFile
 from lafs.immutable.parameters import EncodingParameters
+from lafs.immutable.repair import Repairer
 from lafs.immutable.uploader import Uploader
 from lafs.interfaces import FileNode, Grid, GridServer, LeaseSecrets, NewChild, Replace, Source, UploadResult
 from lafs.mutable.files import FirstContents, MutableFiles
@@ -43,6 +46,7 @@ from lafs.mutable.tools import Coding
 from lafs.sources import BytesSource
 from lafs.statistics import Counters
 from lafs.tasks import Clock
+from lafs.upkeep import Care, Upkeep
 from lafs.workers import Workers
 
 
@@ -78,6 +82,12 @@ class Filesystem:
         coding = Coding(min(encoding.needed, total), encoding.happy, total)
         self._mutable = MutableFiles(
             grid, workers, clock, coding, self._secrets_for, counters, random_bytes, generate_key
+        )
+        self._upkeep = Upkeep(
+            Checker(grid, workers, clock, self._secrets_for, encoding.happy),
+            Repairer(grid, workers, clock, self._secrets_for, self._downloader),
+            self._mutable.open,
+            encoding.happy,
         )
         self._directories = Directories(clock, workers, self.open, self._mutable.open)
         self._keys: KeyMaker
@@ -218,6 +228,16 @@ class Filesystem:
         """Visit the directory of `cap` and all that is below it. Raises BadCapability. See lafs/directory/deep_walk.py."""
         directory = self.open_directory(cap)
         return walk(self.open_directory, directory.cap)
+
+    # --- upkeep --------------------------------------------------------------------------------------------------
+
+    async def check(self, cap: Cap, verify: bool = False, add_lease: bool = False) -> CheckResults | None:
+        """How the object of `cap` is, by what all servers say or, with `verify`, by all they have. See lafs/upkeep.py."""
+        return await self._upkeep.check(cap, Care(verify, add_lease))
+
+    async def check_and_repair(self, cap: Cap, verify: bool = False, add_lease: bool = False) -> RepairResults | None:
+        """Check the object of `cap`, and repair it if it needs that and the cap allows it. See lafs/upkeep.py."""
+        return await self._upkeep.check_and_repair(cap, Care(verify, add_lease))
 
     async def _literal(self, source: Source, size: int) -> UploadResult:
         contents = await source.read(size) if size else b""
