@@ -12,7 +12,7 @@ from urllib.parse import quote
 from attrs import field, frozen
 
 from frontends.web.channel import Exchange
-from frontends.web.safety import PAGE_POLICY
+from frontends.web.safety import PLAIN_POLICY
 from lafs.errors import LafsError
 from lafs.interfaces import Bytes, FileNode
 
@@ -27,7 +27,7 @@ NOT_MODIFIED = 304
 _URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
 """What may stand in a Location as it is."""
 
-_OWN_PAGES_ONLY = (b"Cross-Origin-Resource-Policy", b"same-origin")
+OWN_PAGES_ONLY = (b"Cross-Origin-Resource-Policy", b"same-origin")
 """Pages of other sites may not embed what this node says of itself, not even to see that it is there. Stored files they may."""
 
 
@@ -47,11 +47,13 @@ class Answer:
     status: int = 200
     content_type: bytes = TEXT
     headers: Headers = field(default=(), repr=False)
-    policy: bytes = PAGE_POLICY
+    policy: bytes | None = PLAIN_POLICY
+    """None: that of our own pages, as seen from where this one was asked for."""
     cache: bytes = b"no-store"
 
     async def send(self, exchange: Exchange) -> None:
-        head = [(b"Cache-Control", self.cache), (b"Content-Security-Policy", self.policy), _OWN_PAGES_ONLY, *self.headers]
+        policy = exchange.page_policy if self.policy is None else self.policy
+        head = [(b"Cache-Control", self.cache), (b"Content-Security-Policy", policy), OWN_PAGES_ONLY, *self.headers]
         if self.status != NOT_MODIFIED:
             head += [(b"Content-Type", self.content_type), (b"Content-Length", b"%d" % len(self.body))]
         exchange.start(self.status, head, b"" if exchange.method == b"HEAD" else self.body)
@@ -124,7 +126,7 @@ json_text = json.JSONEncoder(separators=(",\n", ": ")).encode
 
 def page(markup: str, status: int = 200, headers: Headers = ()) -> Answer:
     """HTML made by a template."""
-    return Answer(markup.encode("utf-8", "replace"), status, HTML, headers)
+    return Answer(markup.encode("utf-8", "replace"), status, HTML, headers, policy=None)
 
 
 def redirect(location: str, status: int = 302) -> Answer:

@@ -22,6 +22,7 @@ from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.http_headers import Headers
 
 from frontends.web.body import Body
+from frontends.web.safety import PLAIN_POLICY
 from lafs.interfaces import Bytes
 from lafs.tasks import Timer
 
@@ -59,6 +60,8 @@ class Exchange:
         self.method = b""
         self.target = b""
         self.body = Body(None, channel)
+        self.page_policy = PLAIN_POLICY  # of the pages that answer it; set when it is admitted
+        self.extra_headers: list[tuple[bytes, bytes]] = []  # of the answer, whatever that is
         self.status = 0
         self.sent = 0
         self.started = False
@@ -72,7 +75,7 @@ class Exchange:
     # --- called by the channel: Twisted's names
 
     def parseCookies(self) -> None:
-        """The gateway knows no cookies."""
+        """`handles` reads the one cookie that the gateway knows."""
 
     def gotLength(self, length: int | None) -> None:
         self.body.length = length
@@ -105,6 +108,14 @@ class Exchange:
 
     # --- called by those who answer
 
+    def headers(self, name: bytes) -> list[str]:
+        """The values of a request header."""
+        return [value.decode("latin-1") for value in self.requestHeaders.getRawHeaders(name, [])]
+
+    def header(self, name: bytes) -> str:
+        """The first of them, "" if there is none."""
+        return next(iter(self.headers(name)), "")
+
     @property
     def gone(self) -> bool:
         """There is nobody to answer."""
@@ -116,7 +127,7 @@ class Exchange:
         self.started = True
         self.status = status
         head = [b"HTTP/1.1 %d %s\r\n" % (status, RESPONSES.get(status, b"Unknown"))]
-        for name, value in headers:
+        for name, value in (*headers, *self.extra_headers):
             head.append(b"%s: %s\r\n" % (name, value.replace(b"\r", b" ").replace(b"\n", b" ")))
         head.append(self.channel.site.common_headers())
         if not self.channel.persistent or not self.body.all_here:

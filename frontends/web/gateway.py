@@ -1,20 +1,24 @@
 """What the handlers of the gateway share, gathered in one value. Made once by `site.make_site`."""
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
+from frontends.web.content_labels import ContentLabels
 from frontends.web.errors import Explainer
 from frontends.web.history import History
 from frontends.web.pages import Pages
+from frontends.web.sessions import Sessions
 from lafs.capability import Cap, MutableFormat
 from lafs.crypto.rsa import PrivateKey
 from lafs.directory.directory import Directory
 from lafs.directory.traversal import Trail
 from lafs.interfaces import FileNode, MutableFileNode, NewChild, NodeStatus, Replace, Source, UploadResult
 from lafs.tasks import Clock
+from lafs.workers import InlineWorkers, Workers
 
 
 class Files(Protocol):
@@ -70,8 +74,13 @@ class Gateway:
     pages: Pages
     assets: Mapping[str, tuple[bytes, bytes]]
     explainer: Explainer
+    sessions: Sessions
+    labels: ContentLabels
     default_format: MutableFormat = "SDMF"
     """Of new directories, if the request names none."""
+    workers: Workers = field(factory=InlineWorkers)
+    """Where large pages are made."""
+    random: Callable[[int], bytes] = os.urandom
 
     def explained(self, error: BaseException) -> str:
         """What a page says of `error`."""

@@ -10,7 +10,7 @@ from frontends.web.gateway import Gateway
 from frontends.web.history import History, Operation
 from frontends.web.ranges import Span, Unsatisfiable, already_has, range_still_valid, requested_span
 from frontends.web.request import Request
-from frontends.web.safety import policy_for
+from frontends.web.safety import policy_for, refuse_as_code
 from frontends.web.targets import Target
 from frontends.web.versions import opened_version
 from lafs.capability import (
@@ -42,15 +42,17 @@ UNKNOWN_KIND = (
 
 async def contents(gateway: Gateway, request: Request, target: Target) -> Reply:
     """GET and HEAD of a file: all of it, or the part that a Range header asks for."""
+    refuse_as_code(request.headers(b"Sec-Fetch-Dest"))
     node = await _readable(gateway, target.known, request.method == "HEAD")
     tag = entity_tag(target.known)
+    name = request.arguments.get("filename") or target.name
+    content_type = type_of(name)
     headers: Headers = ((b"Cache-Control", REVALIDATE),)
     if tag is not None:
         headers += ((b"ETag", b'"%s"' % tag.encode("ascii")),)
         if already_has(request.headers(b"If-None-Match"), tag):
-            return Answer(status=NOT_MODIFIED, headers=headers[1:], cache=REVALIDATE)
-    name = request.arguments.get("filename") or target.name
-    content_type = type_of(name)
+            # With the policy again: a browser puts these headers over those that it has kept.
+            return Answer(status=NOT_MODIFIED, headers=headers[1:], cache=REVALIDATE, policy=policy_for(content_type))
     headers += (
         (b"Content-Type", content_type.encode("ascii")),
         (b"Content-Security-Policy", policy_for(content_type)),

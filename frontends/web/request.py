@@ -5,13 +5,15 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from attrs import evolve, field, frozen
 
+from frontends.web.addresses import Addresses, Visit
 from frontends.web.channel import Exchange
 from frontends.web.errors import Refusal
 from frontends.web.forms import Form, urlencoded_pairs
+from frontends.web.sessions import Session
 from lafs.crypto.rsa import PrivateKey
 from lafs.interfaces import Replace
 
@@ -127,11 +129,14 @@ class Request:
     """The others, each percent-decoded on its own."""
     arguments: Arguments
     exchange: Exchange = field(repr=False)
+    visit: Visit = field(repr=False)
     form: Form | None = field(default=None, repr=False)
     """The form in the body of a POST; its plain fields are among the arguments."""
+    handle: str | None = field(default=None, repr=False)
+    """The handle in place of which a cap is now the first segment; "" for /h alone. None: the client named a cap, or nothing."""
 
     @classmethod
-    def of(cls, exchange: Exchange) -> Request:
+    def of(cls, exchange: Exchange, visit: Visit) -> Request:
         """Parse. Raises Refusal."""
         if not exchange.target.startswith(b"/"):
             raise Refusal(400, "The target of a request must be a path.")
@@ -143,7 +148,29 @@ class Request:
             tuple(segments),
             Arguments.parse(query),
             exchange,
+            visit,
         )
+
+    @property
+    def base(self) -> str:
+        """From here to the root of the gateway: "../" for each directory that the path lies in."""
+        return "../" * len(self.segments)
+
+    @property
+    def session(self) -> Session | None:
+        """The browser session that the request belongs to."""
+        return self.visit.session
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where the links of a page that answers this lead."""
+        if self.handle is not None:
+            root = f"h/{self.handle}".removesuffix("/")
+        elif self.mount in ("uri", "cap") and self.segments:
+            root = f"{self.mount}/{quote(self.segments[0], safe='')}"
+        else:
+            root = ""
+        return Addresses(self.base, root, self.visit)
 
     def header(self, name: bytes) -> str | None:
         """The (first) value of a request header."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 
-from frontends.web import directory_pages, directory_posts, links, node_pages, objects, unlinked
+from frontends.web import content_origin, directory_pages, directory_posts, entrance, links, node_pages, objects, unlinked
 from frontends.web.answers import Reply, redirect
 from frontends.web.errors import Refusal
+from frontends.web.forgery import require_token
 from frontends.web.forms import form_kind, read_form
 from frontends.web.gateway import Gateway
 from frontends.web.request import Request
+from frontends.web.safety import SAFE_METHODS
 from frontends.web.targets import Target, find, name_in_path
 from frontends.web.uploads import destination
 from lafs.capability import (
@@ -76,6 +78,8 @@ OBJECTS: Mapping[tuple[Kind, str, str], ObjectHandler] = {
             ("GET", "uri"): objects.cap_text,
             ("GET", "readonly-uri"): objects.read_cap_text,
             ("GET", "info"): directory_pages.info,
+            ("GET", "content"): content_origin.lead_to,
+            ("GET", "enter"): content_origin.enter,
             ("PUT", "uri"): links.put_cap,
             ("POST", "upload"): directory_posts.upload_here,
         }.items()
@@ -94,6 +98,7 @@ OBJECTS: Mapping[tuple[Kind, str, str], ObjectHandler] = {
             "rename-form": directory_pages.rename_form,
         }.items()
     },
+    (Kind.DIRECTORY, "GET", "enter"): content_origin.enter,
     (Kind.DIRECTORY, "PUT", "mkdir"): links.mkdir_here,
     (Kind.DIRECTORY, "PUT", "uri"): links.put_cap,
     **{(Kind.DIRECTORY, "POST", t): handler for t, handler in directory_posts.POSTS.items()},
@@ -152,6 +157,7 @@ UNLINKED: Mapping[tuple[str, str], Handler] = {
     ("POST", "mkdir-immutable"): unlinked.mkdir_immutable,
     ("POST", ""): unlinked.post_form,
     ("POST", "upload"): unlinked.post_form,
+    ("POST", "open"): unlinked.open_pasted,
 }
 """What can be asked of /uri itself."""
 
@@ -171,8 +177,10 @@ async def answer(gateway: Gateway, request: Request) -> Reply:
 
 
 async def uri(gateway: Gateway, request: Request) -> Reply:
-    """/uri and /cap, alone or followed by a cap."""
+    """/uri and /cap, alone or followed by a cap; and /h, where `handles` has put a cap in place of a handle."""
     request = await _with_form(request)
+    if request.handle is not None and request.session is not None and request.method not in SAFE_METHODS:
+        require_token(request, request.session)
     if request.segments == (b"",):
         query = request.exchange.target.partition(b"?")[2].decode("latin-1")
         return redirect(f"/{request.mount}" + (f"?{query}" if query else ""))
@@ -242,14 +250,18 @@ MOUNTS: Mapping[str, Handler] = {
     "cap": uri,
     "file": named,
     "named": named,
+    "content": content_origin.under_path,
+    "open": entrance.open_session,
+    "session": entrance.session,
     "": node_pages.welcome,
     "status": node_pages.operations,
     "statistics": node_pages.statistics,
     "helper_status": node_pages.helper,
     "css": node_pages.asset,
     "img": node_pages.asset,
+    "js": node_pages.asset,
 }
 """By the first segment of the path."""
 
-PUBLIC_PATHS = frozenset({"status", "statistics", "helper_status", "css", "img"})
+PUBLIC_PATHS = frozenset({"status", "statistics", "helper_status", "css", "img", "js"})
 """Mounts below which a path holds no secret and may be logged."""

@@ -5,6 +5,7 @@ has been sent, and afterwards cuts the connection. Spec: 07 §1, §15, §18.
 """
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from typing import Any, cast
@@ -15,15 +16,18 @@ from twisted.logger import Logger
 from twisted.web.http import HTTPFactory, datetimeToString
 from zope.interface import implementer
 
-from frontends.web import routes
+from frontends.web import content_origin, forgery, handles, routes
+from frontends.web.addresses import Visit
 from frontends.web.answers import Answer, Reply, page, structure, text
 from frontends.web.channel import Channel, Exchange
+from frontends.web.content_labels import ContentLabels
 from frontends.web.errors import Explainer, JsonWanted, Refusal, censored
 from frontends.web.gateway import Files, Gateway
 from frontends.web.history import History
 from frontends.web.pages import Pages, load_assets
 from frontends.web.request import Request
-from frontends.web.safety import ALWAYS, Guard
+from frontends.web.safety import ALWAYS, Admission, Guard, page_policy
+from frontends.web.sessions import RandomBytes, Session, Sessions
 from lafs.capability import MutableFormat
 from lafs.interfaces import NodeStatus
 from lafs.statistics import Counters
@@ -44,14 +48,22 @@ def make_site(
     clock: Clock,
     counters: Counters,
     allowed_hosts: Iterable[str] = (),
+    content_host: str = "",
     default_format: MutableFormat = "SDMF",
+    sessions: Sessions | None = None,
+    random: RandomBytes = os.urandom,
 ) -> GatewaySite:
     """The gateway of a node. `allowed_hosts` are names, without port, other than local ones by which browsers may call it.
 
-    `default_format` is that of new directories, where a request names none.
+    `content_host` is the setting that `ContentHosts` reads. `default_format` is that of new directories, where a request names
+    none. Without `sessions`, there are none.
     """
-    gateway = Gateway(files, status, clock, History(), Pages(), load_assets(), Explainer(clock), default_format)
-    return GatewaySite(gateway, Guard(allowed_hosts), counters)
+    sessions = sessions or Sessions(clock, random)
+    labels = ContentLabels(clock, random)
+    gateway = Gateway(
+        files, status, clock, History(), Pages(), load_assets(), Explainer(clock), sessions, labels, default_format
+    )
+    return GatewaySite(gateway, Guard(allowed_hosts, content_host), counters)
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -115,19 +127,47 @@ class GatewaySite(HTTPFactory):
                 await self._fail(exchange, error)
 
     async def _reply(self, exchange: Exchange) -> Reply:
-        self._admit(exchange)
-        return await routes.answer(self._gateway, Request.of(exchange))
+        admission = self._admit(exchange)
+        exchange.page_policy = page_policy(admission.origin, admission.content_host)
+        request = Request.of(exchange, self._visit(exchange, admission))
+        if admission.label is not None:
+            return await content_origin.answer(self._gateway, request, admission.label)
+        detour = handles.detour(request)
+        if detour is not None:
+            return detour
+        request = handles.resolved(request)
+        return handles.without_caps(request, await routes.answer(self._gateway, request))
 
-    def _admit(self, exchange: Exchange) -> None:
+    def _admit(self, exchange: Exchange) -> Admission:
         headers = exchange.requestHeaders
-        self._guard.admit(
+        return self._guard.admit(
             exchange.method.decode("ascii"),
             headers.getRawHeaders(b"Host", []),
             headers.getRawHeaders(b"Origin", []),
             headers.getRawHeaders(b"Sec-Fetch-Site", []),
             getattr(exchange.channel.connection.getHost(), "host", ""),
             exchange.channel.secure,
+            exchange.header(b"User-Agent"),
         )
+
+    def _visit(self, exchange: Exchange, admission: Admission) -> Visit:
+        session = None if admission.label is not None else self._session(exchange)
+        return Visit(self._gateway.sessions, self._gateway.labels, session, admission.content_host, admission.origin)
+
+    def _session(self, exchange: Exchange) -> Session | None:
+        """The session that the cookie of a request carries, if the request may speak for it."""
+        cookies = exchange.headers(b"Cookie")
+        site, mode, destination = (exchange.headers(b"Sec-Fetch-" + name) for name in (b"Site", b"Mode", b"Dest"))
+        if not cookies or not forgery.may_use_session(exchange.method.decode("ascii"), site, mode, destination):
+            return None
+        host, secure = exchange.header(b"Host"), exchange.channel.secure
+        found = handles.session_of(self._gateway.sessions, cookies, handles.cookie_name(host, secure))
+        if found is None:
+            return None
+        session, cookie = found
+        if self._gateway.sessions.renewal_due(session):
+            exchange.extra_headers.append(handles.set_cookie(host, secure, cookie))
+        return session
 
     async def _fail(self, exchange: Exchange, error: BaseException) -> None:
         """Answer with the error, if that is still possible; else cut the connection, so that nobody takes a part for the whole."""
@@ -149,7 +189,8 @@ class GatewaySite(HTTPFactory):
         explanation = self._explainer.explain(error)
         # Browsers name HTML; programs ask for anything, for plain text, or for nothing in particular.
         if any(b"text/html" in accepted for accepted in exchange.requestHeaders.getRawHeaders(b"Accept", [])):
-            markup = self._gateway.pages.render("error", status=explanation.status, text=explanation.text)
+            template = "no_session" if isinstance(error, handles.NoSession) else "error"
+            markup = self._gateway.pages.render(template, status=explanation.status, text=explanation.text)
             return page(markup, explanation.status, explanation.headers)
         return text(explanation.text, explanation.status, explanation.headers)
 

@@ -27,6 +27,15 @@ async def redirect_to_cap(gateway: Gateway, request: Request) -> Reply:
     return redirect(f"/{request.mount}/{quoted(cap.text)}" + (f"?{query}" if query else ""))
 
 
+async def open_pasted(gateway: Gateway, request: Request) -> Reply:
+    """`t=open` with `uri=CAP` in a form: to the page of a pasted cap, which does not get into any address on the way."""
+    try:
+        cap = from_user(request.arguments.get("uri"))
+    except BadCapability:
+        raise Refusal(400, "Invalid capability") from None
+    return redirect(request.addresses.of(cap), 303)
+
+
 async def put(gateway: Gateway, request: Request) -> Reply:
     """`PUT /uri`: the body becomes a file, the answer is its cap."""
     new = NewFile.asked_for(request.arguments)
@@ -50,16 +59,18 @@ async def post_form(gateway: Gateway, request: Request) -> Reply:
     arguments = request.arguments.over(await form.late_fields())
     if _choices(arguments) != chosen:
         raise Refusal(400, "In a form with a large file, t=, format= and mutable= must stand before the file.")
-    if result is None:
+    if result is None and request.handle is None:
         return text(cap.text)
     when_done = destination(request, arguments)
+    if request.handle is not None:
+        return redirect(when_done or f"{request.addresses.of(cap)}?t=info", 303)
+    assert result is not None
     if when_done:
         return redirect(when_done.replace("%(uri)s", quoted(cap.text)))
     return page(
         gateway.pages.render(
             "uploaded",
-            base="",
-            mount=request.mount,
+            at=request.addresses,
             cap=cap.text,
             name=form.file.name,
             result=result,
@@ -102,4 +113,6 @@ async def _made(gateway: Gateway, request: Request, with_children: bool = True, 
     key = None if immutable else request.arguments.private_key()
     children = await read_children(request.exchange.body) if with_children else []
     cap = await new_directory(gateway, request, children, immutable, key)
+    if show and request.handle is not None:
+        return redirect(request.addresses.of(cap), 303)
     return redirect(f"uri/{quoted(cap.text)}", 303) if show else text(cap.text)

@@ -11,7 +11,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from frontends.web.errors import Refusal
-from frontends.web.safety import ALWAYS, PAGE_POLICY, Guard
+from frontends.web.safety import ALWAYS, PLAIN_POLICY, Guard
 from lafs.introducer.server import IntroducerService
 
 _PAGE = """\
@@ -43,7 +43,7 @@ class _Page(Resource):
         self._guard = guard
 
     def render(self, request: Any) -> bytes:
-        for line in (ALWAYS + b"Content-Security-Policy: " + PAGE_POLICY + b"\r\n").splitlines():
+        for line in (ALWAYS + b"Content-Security-Policy: " + PLAIN_POLICY + b"\r\n").splitlines():
             name, _, value = line.partition(b": ")
             request.setHeader(name, value)
         try:

@@ -171,7 +171,17 @@ class Headers(SynchronousTestCase):
             self.assertEqual(answer.header("Date"), "Thu, 01 Jan 1970 00:00:00 GMT", what)
             self.assertIn("default-src 'none'", answer.header("Content-Security-Policy") or "", what)
             self.assertIn("frame-ancestors 'none'", answer.header("Content-Security-Policy") or "", what)
-            self.assertNotIn("script-src", answer.header("Content-Security-Policy") or "", what)
+            self.assertEqual(answer.header("Cross-Origin-Opener-Policy"), "same-origin", what)
+
+    def test_only_pages_run_scripts_and_only_those_of_the_gateway(self) -> None:
+        for what, answer in self.answers.items():
+            policy = answer.header("Content-Security-Policy") or ""
+            self.assertNotIn("unsafe", policy.replace("style-src 'self' 'unsafe-inline'", ""), what)
+            scripts = [rule for rule in policy.split("; ") if rule.startswith("script-src")]
+            if (answer.header("Content-Type") or "").startswith("text/html") and answer.status != 200:
+                continue
+            page = (answer.header("Content-Type") or "").startswith("text/html") and "/file/" not in what[1]
+            self.assertEqual(scripts, ["script-src http://127.0.0.1:3456/js/"] if page else [], what)
 
     def test_none_of_these_went_wrong_inside(self) -> None:
         self.assertNotIn(500, {answer.status for answer in self.answers.values()})
