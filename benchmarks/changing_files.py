@@ -18,17 +18,17 @@ CHILD = b"URI:LIT:nbswy3dp"
 
 def small_directories(racer: Racer, amount: int) -> None:
     """`amount` directories, and as many children for another one, one by one."""
-    racer.measure("mkdir", 0, amount, lambda gateway: [_sent(gateway, "POST", "/uri?t=mkdir") for _ in range(amount)])
-    cap = _made(racer, SMALL_DIRECTORY)
+    racer.measure("mkdir", 0, amount, lambda gateway: [sent(gateway, "POST", "/uri?t=mkdir") for _ in range(amount)])
+    cap = directory_of(racer.clients[0], SMALL_DIRECTORY)
     racer.measure("add a child to 5", 0, amount, lambda gateway: _add_children(gateway, cap, amount))
 
 
 def large_directory(racer: Racer, amount: int) -> None:
     """A thousand children, and some more."""
-    cap = _made(racer, LARGE_DIRECTORY)
+    cap = directory_of(racer.clients[0], LARGE_DIRECTORY)
 
     def list_it(gateway: Gateway) -> None:
-        listing = json.loads(_sent(gateway, "GET", f"{path_of(cap)}?t=json"))
+        listing = json.loads(sent(gateway, "GET", f"{path_of(cap)}?t=json"))
         assert len(listing[1]["children"]) >= LARGE_DIRECTORY
 
     racer.measure("list 1,000 children", 1, 1, list_it)
@@ -43,15 +43,15 @@ def large_mutable_files(racer: Racer, amount: int) -> None:
     _mutable_file(racer, "MDMF 10 MB", "mdmf", LARGE_FILE, amount)
 
 
-def _made(racer: Racer, children: int) -> str:
-    """A directory of so many."""
+def directory_of(gateway: Gateway, children: int) -> str:
+    """The cap of a new one of so many."""
     entries = {f"child-{number:06}": ["filenode", {"ro_uri": CHILD.decode()}] for number in range(children)}
-    return _sent(racer.clients[0], "POST", "/uri?t=mkdir-with-children", json.dumps(entries).encode())
+    return sent(gateway, "POST", "/uri?t=mkdir-with-children", json.dumps(entries).encode())
 
 
 def _add_children(gateway: Gateway, cap: str, count: int) -> None:
     for number in range(count):
-        _sent(gateway, "PUT", f"{path_of(cap)}/new-{number}?t=uri", CHILD)
+        sent(gateway, "PUT", f"{path_of(cap)}/new-{number}?t=uri", CHILD)
 
 
 def _mutable_file(racer: Racer, name: str, format: str, size: int, together: int) -> None:
@@ -60,11 +60,11 @@ def _mutable_file(racer: Racer, name: str, format: str, size: int, together: int
     query = urlencode({"format": format})
 
     def create(gateway: Gateway) -> None:
-        caps.extend(_sent(gateway, "PUT", f"/uri?{query}", content) for content in contents)
+        caps.extend(sent(gateway, "PUT", f"/uri?{query}", content) for content in contents)
 
     def overwrite(gateway: Gateway) -> None:
         for cap, content in zip(caps, reversed(contents), strict=True):
-            _sent(gateway, "PUT", path_of(cap), content)
+            sent(gateway, "PUT", path_of(cap), content)
 
     def read(gateway: Gateway) -> None:
         if [gateway.get(cap) for cap in caps] != contents[::-1]:
@@ -72,7 +72,7 @@ def _mutable_file(racer: Racer, name: str, format: str, size: int, together: int
 
     def update(gateway: Gateway) -> None:
         for cap in caps:
-            _sent(gateway, "PUT", f"{path_of(cap)}?offset={size // 2}", os.urandom(CHANGE))
+            sent(gateway, "PUT", f"{path_of(cap)}?offset={size // 2}", os.urandom(CHANGE))
 
     racer.measure(f"{name} create", 0, together, create)
     if format == "sdmf":
@@ -84,7 +84,7 @@ def _mutable_file(racer: Racer, name: str, format: str, size: int, together: int
         racer.measure(f"{name} update 1 kB", 0, together, update)
 
 
-def _sent(gateway: Gateway, method: str, path: str, body: bytes | None = None) -> str:
+def sent(gateway: Gateway, method: str, path: str, body: bytes | None = None) -> str:
     """The body of a successful answer. Raises AssertionError for any other."""
     answer = gateway.ask(method, path, body)
     if not 200 <= answer.status < 300:
