@@ -31,6 +31,9 @@ class RelaxedFile:
     def truncate(self, size: int) -> None:
         self._file.truncate(size)
 
+    def begin_sync(self, offset: int, size: int) -> None:
+        pass
+
     def sync(self) -> None:
         pass
 

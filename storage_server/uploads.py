@@ -38,6 +38,8 @@ JOURNALED_SIZE: Final = 64 * 1024
 """Shares up to this size are written twice, to be synced together; for larger ones that would cost more than it saves."""
 BUFFER_LIMIT: Final = 64 * 1024 * 1024
 """All shares together hold no more than this in memory: beyond it every write goes to its file at once."""
+MOST_OPEN: Final = 128
+"""Files of uploads that are kept open between their writes."""
 MAXIMUM_UPLOADS: Final = 50_000
 MAXIMUM_FRAGMENTS: Final = 10_000
 """Separate ranges of one share, written with gaps between them."""
@@ -72,6 +74,7 @@ class Uploads:
         self.services = services
         self.buffered = 0
         self.allocated = 0
+        self.open_files = 0
         self._uploads: dict[StorageIndex, dict[int, Upload]] = {}
         self._count = 0
 
@@ -136,6 +139,8 @@ class Upload:
         self._pending: dict[int, Bytes] = {}
         self._pending_size = 0
         self._in_file = False
+        self._keeps_open = False
+        self._file: DiskFile | None = None
         self._path = f"{self._services.places.incoming}/{storage_index.text}.{number}"
         self._last_write = self._services.clock.seconds()
         self._timer = self._services.clock.callLater(INACTIVITY_SECONDS, self._look_at_the_clock)
@@ -217,6 +222,9 @@ class Upload:
         if not self._pending:
             return
         pieces = self._take_pending()
+        if not self._in_file and not self._keeps_open and self._uploads.open_files < MOST_OPEN:
+            self._uploads.open_files += 1
+            self._keeps_open = True
         await self._on_disk(self._write_to_file, pieces)
         self._in_file = True
 
@@ -267,15 +275,20 @@ class Upload:
 
     def _end(self) -> None:
         self._state = _State.CLOSED
-        self._uploads.end(self)
+        self._leave()
 
     async def _forget(self) -> None:
         self._state = _State.ABORTED
         self._take_pending()
-        self._uploads.end(self)
+        self._leave()
         if self._in_file:
             self._in_file = False
             await self._services.workers.run(self._remove_file)
+
+    def _leave(self) -> None:
+        self._uploads.end(self)
+        self._uploads.open_files -= self._keeps_open
+        self._keeps_open = False
 
     async def _on_disk(self, work: Callable[..., int | None], *arguments: object) -> int:
         """Do `work` in a worker; if the disk fails, that is the end of this upload. Raises ServerError."""
@@ -298,6 +311,18 @@ class Upload:
 
     # --- in a worker thread ------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _opened(self) -> Iterator[DiskFile]:
+        """The file in `incoming/`. It stays open if it may."""
+        file = self._file or self._open_file()
+        if self._keeps_open:
+            self._file = file
+        try:
+            yield file
+        finally:
+            if not self._keeps_open:
+                file.close()
+
     def _open_file(self) -> DiskFile:
         if self._in_file:
             return self._services.disk.open(self._path, writable=True)
@@ -307,31 +332,33 @@ class Upload:
             self._services.disk.remove(self._path)  # Left by an abort that could not remove it.
             return self._services.disk.create(self._path)
 
+    def _close_kept(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
     def _write_to_file(self, pieces: Mapping[int, Bytes]) -> None:
-        file = self._open_file()
-        try:
+        with self._opened() as file:
             if not self._in_file:
                 header, lease = frame(self.size, self._terms)
                 file.write(0, header)
                 file.write(HEADER.size + self.size, lease)
             for offset, data in pieces.items():
                 file.write(HEADER.size + offset, data)
-        finally:
-            file.close()
+                # The disk shall not be idle until the upload ends, when all the shares of a file would want it at once. Only while
+                # the file is kept open: whoever opens it later might not be told that a write failed meanwhile.
+                if self._keeps_open:
+                    file.begin_sync(HEADER.size + offset, len(data))
 
     def _compare(self, offset: int, data: memoryview, stored: list[tuple[int, int]]) -> None:
-        file = self._services.disk.open(self._path)
-        try:
+        with self._opened() as file:
             for start, end in stored:
                 if file.read(HEADER.size + start, end - start) != data[start - offset : end - offset]:
                     raise ConflictingWrite(f"Chunk {start}-{end} doesn't match already written data.")
-        finally:
-            file.close()
 
     def _finish(self, path: str, pieces: Mapping[int, Bytes]) -> int:
         """Complete the file, sync it, and give it its place; its size."""
-        file = self._open_file()
-        try:
+        with self._opened() as file:
             if self._in_file:
                 for offset, data in pieces.items():
                     file.write(HEADER.size + offset, data)
@@ -340,12 +367,12 @@ class Upload:
                 file.write(0, b"".join([header, *_filled(pieces, self.size), lease]))
             file.sync()
             size = file.size()
-        finally:
-            file.close()
+        self._close_kept()
         self._services.directories.rename_into_bucket(self._path, path)
         return size
 
     def _remove_file(self) -> None:
+        self._close_kept()
         try:
             self._services.disk.remove(self._path)
         except FileNotFoundError:

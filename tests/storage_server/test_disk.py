@@ -54,6 +54,15 @@ class RealDiskVerbs(SynchronousTestCase):
         self.addCleanup(file.close)
         self.assertRaises(OSError, file.write, 0, b"x")
 
+    def test_a_sync_may_be_begun_anywhere_and_changes_nothing(self) -> None:
+        file = self.disk.create(f"{self.root}/a")
+        file.write(0, b"abc")
+        for offset, size in ((0, 3), (1, 1), (0, 2**40), (2**40, 1)):
+            file.begin_sync(offset, size)
+        self.assertEqual(file.read(0, 10), b"abc")
+        file.close()
+        file.begin_sync(0, 3)
+
     def test_everything_can_be_synced_at_once_and_failure_is_told(self) -> None:
         self.disk.create(f"{self.root}/a").close()
         self.disk.sync_everything(str(self.root))

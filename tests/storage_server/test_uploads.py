@@ -1,21 +1,26 @@
 """Shares on their way in, and the journal: what is held, for how long, and when it is certain."""
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from lafs.errors import ConflictingWrite, DataTooLarge, ServerError
-from lafs.interfaces import SlotSecrets, SlotWrite
+from lafs.interfaces import Bytes, SlotSecrets, SlotWrite
 from lafs.statistics import Counters
-from lafs.tasks import spawn
+from lafs.tasks import gather, spawn
 from storage_server.commits import CHECKPOINT_SECONDS
+from storage_server.disk import RealFile
 from storage_server.share_store import ShareStore
 from storage_server.uploads import FLUSH_SIZE, INACTIVITY_SECONDS
 from tests.storage_server.conformance import contents
 from tests.storage_server.harness import (
     NODE_ID,
     Harness,
+    MeasuredDisk,
     SlowWorkers,
     StoreCase,
     result_of,
@@ -28,8 +33,50 @@ OTHER = storage_index(2)
 SLOT = SlotSecrets(b"w" * 32, secrets(1))
 
 
+class CountedFile(RealFile):
+    """A file that its disk knows to be open."""
+
+    def __init__(self, disk: CountingDisk, file: RealFile) -> None:
+        super().__init__(os.dup(file._descriptor))
+        file.close()
+        self._disk = disk
+        disk.open_files += 1
+
+    def write(self, offset: int, data: Bytes) -> None:
+        self._disk.perhaps_fail("write")
+        super().write(offset, data)
+
+    def sync(self) -> None:
+        self._disk.perhaps_fail("sync")
+        super().sync()
+
+    def close(self) -> None:
+        self._disk.open_files -= self._descriptor >= 0
+        super().close()
+
+
+class CountingDisk(MeasuredDisk):
+    """Counts what is open, and fails one verb when told to."""
+
+    open_files = 0
+    failing = ""
+
+    def perhaps_fail(self, verb: str) -> None:
+        if verb == self.failing:
+            raise OSError(errno.EIO, "input/output error")
+
+    def create(self, path: str) -> CountedFile:
+        return CountedFile(self, super().create(path))
+
+    def open(self, path: str, *, writable: bool = False) -> CountedFile:
+        return CountedFile(self, super().open(path, writable=writable))
+
+
 class Uploads(StoreCase):
     """Shares on their way in."""
+
+    def make(self, disk: CountingDisk | None = None, **options: object) -> Harness:
+        return Harness(Path(self.mktemp()).resolve(), disk=disk or MeasuredDisk(), options=dict(options))
 
     def begin(self, harness: Harness, size: int, number: int = 0) -> Any:
         return result_of(
@@ -50,6 +97,44 @@ class Uploads(StoreCase):
         writer = self.begin(harness, 4096)
         result_of(writer.write(0, contents(4096)))
         self.assertEqual([path for path in harness.root.rglob("*") if path.is_file()], [])
+
+    def test_only_so_many_files_of_uploads_stay_open_and_none_when_they_are_over(self) -> None:
+        import storage_server.uploads as module
+
+        self.patch(module, "MOST_OPEN", 3)
+        disk = CountingDisk()
+        harness = self.make(disk)
+        size = 3 * FLUSH_SIZE
+        content = contents(size)
+        for _ in range(2):
+            writers = [self.begin(harness, size, number) for number in range(6)]
+            for start in range(0, size, FLUSH_SIZE):
+                for writer in writers:
+                    result_of(writer.write(start, content[start : start + FLUSH_SIZE]))
+                    self.assertLessEqual(disk.open_files, 3)
+            self.assertEqual(disk.open_files, 3)
+            for writer in writers[1:5]:
+                result_of(writer.abort())
+            result_of(writers[0].close())
+            self.message_of(writers[5].write(0, b"?" * 10), ConflictingWrite)
+            result_of(writers[5].close())
+            self.assertEqual(disk.open_files, 0)
+            self.assertEqual(harness.contents(INDEX), {0: content, 5: content})
+            self.assertEqual(disk.open_files, 0)
+            for number in (0, 5):
+                harness.share_path(INDEX, number).unlink()
+
+    def test_a_failing_disk_leaves_no_file_open(self) -> None:
+        for verb in ("write", "sync"):
+            disk = CountingDisk()
+            harness = self.make(disk)
+            writer = self.begin(harness, 2 * FLUSH_SIZE)
+            result_of(writer.write(0, bytes(FLUSH_SIZE)))
+            self.assertEqual(disk.open_files, 1)
+            disk.failing = verb
+            self.message_of(gather([writer.write(FLUSH_SIZE, bytes(FLUSH_SIZE)), writer.close()]), ServerError)
+            self.assertEqual(disk.open_files, 0)
+            self.assertEqual(harness.store._uploads.open_files, 0)
 
     def test_a_large_share_is_held_in_memory_only_so_far(self) -> None:
         harness = self.make()
