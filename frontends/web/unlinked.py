@@ -70,7 +70,8 @@ async def post_form(gateway: Gateway, request: Request) -> Reply:
     return page(
         gateway.pages.render(
             "uploaded",
-            at=request.addresses,
+            base="",
+            mount=request.mount,
             cap=cap.text,
             name=form.file.name,
             result=result,
