@@ -14,14 +14,14 @@ END = "<!-- made by configuration_tables.py: end -->\n"
 
 SECTIONS = {
     "node": "every node", "connections": "every node", "client": "clients", "storage": "clients", "storage:NAME": "clients",
-    "sftpd": "clients", "helper": "clients", "tor": "every node", "i2p": "every node",
+    "sftpd": "clients", "ftpd": "clients", "helper": "clients", "tor": "every node", "i2p": "every node",
 }
 
 PLAIN = {
     values.text: "text", values.boolean: "true, false", values.path: "path", values.size: "size", values.reserve: "size",
     values.duration: "duration", values.date: "YYYY-MM-DD", values.furl: "FURL", values.names: "list",
     values.tub_port: "endpoints, or `disabled`", values.tub_location: "hints, or `disabled`",
-    values.endpoint_text: "endpoint",
+    values.endpoint_text: "endpoint", values.port_range: "FIRST-LAST", values.ipv4_address: "IPv4 address",
 }
 
 

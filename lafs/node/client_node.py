@@ -39,6 +39,8 @@ from storage_server.foolscap_service import FoolscapStorageService
 from storage_server.share_store import ShareStore
 
 if TYPE_CHECKING:
+    from frontends.virtual_tree import TreeTools
+    from lafs.capability import MutableFormat
     from lafs.filesystem import Filesystem
 
 _log = Logger(namespace="lafs.node")
@@ -47,6 +49,9 @@ APPLICATION = f"lafs/{__version__}"
 
 DISK_THREADS = 8
 """Threads that wait for disks: as many syncs as can be under way together."""
+
+FILE_THREADS = 2
+"""Threads that read and write the temporary files of SFTP and FTP."""
 
 
 class ClientNode:
@@ -104,8 +109,8 @@ class ClientNode:
             introducers=introductions.statuses,
         )
         lifetime.then(spawn(self._watch(status, store, folders)).addErrback(lambda _: None).cancel)
-        if configuration.node.web_port is not None:
-            self.url = await self._gateway(keys, broker, status)
+        if configuration.node.web_port is not None or configuration.ftpd.enabled:
+            await self._front_ends(self._filesystem(keys, broker), status)
 
     async def stop(self) -> None:
         """Finish what was acknowledged, give up what was not, and close everything."""
@@ -204,22 +209,41 @@ class ClientNode:
 
     # --- the client ---
 
-    async def _gateway(self, keys: Keys, broker: Broker, status: ClientStatus) -> str | None:
+    async def _front_ends(self, filesystem: Filesystem, status: ClientStatus) -> None:
         # Imported here: a node that only stores needs none of it.
+        configuration = self._configuration
+        if configuration.node.web_port is not None:
+            self.url = await self._gateway(filesystem, status)
+        if configuration.ftpd.enabled:
+            from lafs.node import ftp
+
+            await ftp.serve(configuration, self._reactor, self._trees(filesystem), self._lifetime)
+        filesystem.prepare_keys()
+
+    async def _gateway(self, filesystem: Filesystem, status: ClientStatus) -> str | None:
         from frontends.web.site import make_site
 
-        filesystem = self._filesystem(keys, broker)
         site = make_site(
             filesystem,
             status,
             clock=self._reactor,
             counters=self._counters,
             allowed_hosts=self._configuration.node.web_hosts,
-            default_format="MDMF" if self._configuration.client.mutable_format.lower() == "mdmf" else "SDMF",
+            default_format=self._format,
         )
-        url = await web.serve(self._configuration, self._reactor, site, self._lifetime)
-        filesystem.prepare_keys()
-        return url
+        return await web.serve(self._configuration, self._reactor, site, self._lifetime)
+
+    def _trees(self, filesystem: Filesystem) -> TreeTools:
+        """What SFTP and FTP share: whoever writes a file through one is seen through the other."""
+        from frontends.scratch import ScratchSpace
+        from frontends.virtual_tree import TreeTools
+
+        space = ScratchSpace(self._configuration.path(self._configuration.node.temporary))
+        return TreeTools(filesystem, self._threads(FILE_THREADS, "files"), space, self._format)
+
+    @property
+    def _format(self) -> MutableFormat:
+        return "MDMF" if self._configuration.client.mutable_format.lower() == "mdmf" else "SDMF"
 
     def _filesystem(self, keys: Keys, broker: Broker) -> Filesystem:
         from lafs.filesystem import ClientSecrets, Filesystem

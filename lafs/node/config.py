@@ -52,6 +52,7 @@ class Configuration:
     tor: settings.Tor = field(factory=settings.Tor)
     i2p: settings.I2p = field(factory=settings.I2p)
     sftpd: settings.Sftpd = field(factory=settings.Sftpd)
+    ftpd: settings.Ftpd = field(factory=settings.Ftpd)
     helper: settings.Helper = field(factory=settings.Helper)
     folders: Mapping[str, settings.Folder] = field(factory=dict)
     grid_managers: Mapping[str, str] = field(factory=dict, repr=False)

@@ -158,6 +158,22 @@ class Sftpd:
 
 
 @frozen
+class Ftpd:
+    """`[ftpd]`. Spec: 09 §18, §19."""
+
+    enabled: bool = setting("enabled", values.boolean, False, "serve FTP", ours=True)
+    port: str = setting("port", values.endpoint_text, "tcp:8021", "where it listens; on loopback unless it says", ours=True)
+    accounts: str = setting("accounts.file", values.path, "private/accounts", "who may log in", ours=True)
+    certificate: str = setting("tls.certificate", values.path, "private/ftp.pem", "its certificate; made if missing", ours=True)
+    key: str = setting("tls.key", values.text, "", "the private key, if not in the same file", ours=True)
+    allow_plain: bool = setting("allow_plain", values.boolean, False, "take passwords and files without TLS", ours=True)
+    passive_ports: tuple[int, ...] = setting("passive.ports", values.port_range, (), "ports for data, FIRST-LAST", ours=True)
+    passive_address: str | None = setting(
+        "passive.address", values.optional(values.ipv4_address), None, "the address clients see (behind NAT)", ours=True
+    )
+
+
+@frozen
 class Helper:
     """`[helper]`."""
 
@@ -173,7 +189,7 @@ def options_of(section_class: type) -> Mapping[str, tuple[str, Option]]:
 COMMON: Mapping[str, type] = {"connections": Connections, "node": Node, "i2p": I2p, "tor": Tor}
 """Sections of every node."""
 
-CLIENT: Mapping[str, type] = {**COMMON, "client": Client, "storage": Storage, "sftpd": Sftpd, "helper": Helper}
+CLIENT: Mapping[str, type] = {**COMMON, "client": Client, "storage": Storage, "sftpd": Sftpd, "ftpd": Ftpd, "helper": Helper}
 """Sections of a client or storage node."""
 
 FREE: Mapping[str, Callable[[str], object]] = {

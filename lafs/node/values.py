@@ -10,6 +10,7 @@ import re
 from calendar import timegm
 from collections.abc import Callable
 from datetime import date as day
+from ipaddress import IPv4Address
 
 from lafs.crypto import base32
 from lafs.protocol.furl import BadFurl, Furl
@@ -152,6 +153,23 @@ def tub_location(value: str) -> tuple[str, ...]:
         if "/" in hint or "@" in hint or any(character.isspace() for character in hint):
             raise ValueError(f"{hint!r} is not a connection hint such as tcp:HOST:PORT")
     return hints
+
+
+def port_range(value: str) -> tuple[int, ...]:
+    """TCP ports, `50000-50099`; empty is any."""
+    if not value.strip():
+        return ()
+    found = re.fullmatch(r"\s*([0-9]{1,5})\s*-\s*([0-9]{1,5})\s*", value)
+    if not found or not 0 < int(found[1]) <= int(found[2]) <= 65_535:
+        raise ValueError(f"must be a range of ports such as 50000-50099, not {value!r}")
+    return tuple(range(int(found[1]), int(found[2]) + 1))
+
+
+def ipv4_address(value: str) -> str:
+    try:
+        return str(IPv4Address(value.strip()))
+    except ValueError:
+        raise ValueError(f"must be an IPv4 address such as 192.0.2.1, not {value!r}") from None
 
 
 def endpoint_text(value: str) -> str:

@@ -48,6 +48,7 @@ class Values(ConfigurationTestCase):
             "introducer.furl": FURL, "helper.furl": FURL, "tcp": "tcp", "convergence": "none", "reserved_space": "1G",
             "durability": "relaxed", "expire.mode": "age", "expire.override_lease_duration": "1 year",
             "expire.cutoff_date": "2020-01-01", "timeout.keepalive": "7", "timeout.disconnect": "7", "directory": "d",
+            "port": "tcp:1", "passive.ports": "1-2", "passive.address": "192.0.2.1",
         }  # fmt: skip
         lines = []
         for name, section_class in {**settings.CLIENT, "storage:x": settings.Folder}.items():
@@ -96,7 +97,7 @@ class Mistakes(ConfigurationTestCase):
             ("[client]\nshares.neded = 3\n", 2, "did you mean 'shares.needed'?"),
             ("[node]\nreveal-ip-adress = 1\n", 2, "did you mean 'reveal-IP-address'?"),
             ("[node]\nssh.port = 8022\n", 2, "unknown option 'ssh.port'"),
-            ("[ftpd]\nenabled = 1\n", 1, "unknown section [ftpd]"),
+            ("[httpd]\nenabled = 1\n", 1, "unknown section [httpd]"),
             ("[storage]\nenabled = maybe\n", 2, "[storage] enabled: Not a boolean: 'maybe'"),
             ("[storage]\nreserved_space = 1 G\n", 2, "must be a size"),
             ("[node]\ntub.port = 0\n", 2, "tub.port cannot be 0: you must choose."),

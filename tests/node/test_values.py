@@ -42,6 +42,9 @@ GOOD: list[tuple[Callable[[str], object], str, object]] = [
     (values.endpoint_text, "3456:interface=127.0.0.1", "tcp:3456:interface=127.0.0.1"),
     (values.endpoint_text, "tcp:port=3456", "tcp:port=3456"),
     (values.endpoint_text, "ssl:3456:privateKey=k:certKey=c", "ssl:3456:privateKey=k:certKey=c"),
+    (values.port_range, "", ()),
+    (values.port_range, " 50000 - 50002 ", (50000, 50001, 50002)),
+    (values.ipv4_address, " 192.0.2.1", "192.0.2.1"),
 ]
 
 BAD: list[tuple[Callable[[str], object], list[str]]] = [
@@ -56,6 +59,8 @@ BAD: list[tuple[Callable[[str], object], list[str]]] = [
     (values.tub_port, ["", "0", "tcp:0", "tcp:port=0", "tcp:0:interface=127.0.0.1", "3457,0", "tcp:99999", "tcp:abc"]),
     (values.tub_location, ["", "tcp:a b:1", "pb://x@y/z"]),
     (values.endpoint_text, ["tcp:", "web", "tcp:http", "99999", "tcp:1\n2"]),
+    (values.port_range, ["1", "2-1", "0-5", "1-65536", "a-b", "1-2-3"]),
+    (values.ipv4_address, ["", "localhost", "::1", "192.0.2.256"]),
     (values.public_key, ["", "pub-v0-abc", "priv-v0-" + "a" * 52]),
 ]
 
