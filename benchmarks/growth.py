@@ -153,16 +153,16 @@ def _forget_shares(grid: Grid) -> None:
             path.unlink()
 
 
-TITLES: Mapping[str, tuple[str, str]] = {
-    "files": ("Size of the file", "bytes"),
-    "servers": ("Servers of the grid, a file of 10 kB", "servers"),
-    "children": ("Children of a directory", "children"),
-    "clients": ("Clients of one gateway, files of 10 kB", "clients at once"),
+SIZE_OF: Mapping[str, str] = {
+    "files": "bytes of a file",
+    "servers": "servers of the grid; files of 10 kB",
+    "children": "children of a directory",
+    "clients": "clients at once of one gateway; files of 10 kB",
 }
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice(list(TITLES)), help="Only the growth with these. Repeatable.")
+@click.option("--only", multiple=True, type=click.Choice(list(SIZE_OF)), help="Only the growth with these. Repeatable.")
 @click.option("--largest", default=1024, show_default=True, help="MiB of the largest file; 3.4 times that must fit on the disk.")
 @click.option("--children", "most", default=CHILDREN[-1], show_default=True, help="Of the largest directory.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the grid keeps its shares. Default: TMPDIR.")
@@ -170,7 +170,7 @@ TITLES: Mapping[str, tuple[str, str]] = {
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures there.")
 def main(only: Sequence[str], largest: int, most: int, folder: Path | None, plots: Path, json_file: Path | None) -> None:
     """Measure how the cost of lafs grows, print it, and draw growth-*.svg."""
-    wanted, found = only or list(TITLES), {}
+    wanted, found = only or list(SIZE_OF), {}
     if "servers" in wanted:
         found["servers"] = servers()
     if set(wanted) - {"servers"}:
@@ -183,9 +183,8 @@ def main(only: Sequence[str], largest: int, most: int, folder: Path | None, plot
             if "files" in wanted:
                 found["files"] = files(grid, largest * MEBIBYTE)
     for name, charts in found.items():
-        title, label = TITLES[name]
-        print(f"\n{title}\n{_text(charts)}")
-        drawn = [Chart(f"{title}: {what}", label, lines) for what, lines in charts.items()]
+        print(f"\n{SIZE_OF[name]}\n{_text(charts)}")
+        drawn = [Chart(what, SIZE_OF[name], lines) for what, lines in charts.items()]
         (plots / f"growth-{name}.svg").write_text(svg(drawn))
     if json_file is not None:
         json_file.write_text(json.dumps(found, indent=1))
