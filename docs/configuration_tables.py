@@ -22,6 +22,7 @@ PLAIN = {
     values.duration: "duration", values.date: "YYYY-MM-DD", values.furl: "FURL", values.names: "list",
     values.tub_port: "endpoints, or `disabled`", values.tub_location: "hints, or `disabled`",
     values.endpoint_text: "endpoint", values.port_range: "FIRST-LAST", values.ipv4_address: "IPv4 address",
+    values.content_host: "host name, or `none`",
 }
 
 

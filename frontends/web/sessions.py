@@ -35,8 +35,8 @@ RENEWAL_SECONDS = 86_400
 
 TICKET_SECONDS = 600
 
-MOST_SESSIONS = 50
-MOST_HANDLES = 2_000
+MOST_SESSIONS = 20
+MOST_HANDLES = 500
 """In one session. The one that was not used for longest makes room."""
 
 MOST_TICKETS = 50

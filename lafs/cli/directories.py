@@ -160,6 +160,8 @@ def webopen(invocation: Invocation, remote: str | None, info: bool, node_url: st
     """Show REMOTE, or the gateway's first page, in the web browser."""
     import webbrowser
 
-    path = Aliases(invocation, dir_cap).locate(remote).web_path() if remote else ""
+    from lafs.cli.web import page_address
+
+    place = Aliases(invocation, dir_cap).locate(remote) if remote else None
     with find(invocation, node_url) as gateway:
-        webbrowser.open(gateway.address.url + path + "?t=info" * (info and bool(path)))
+        webbrowser.open(page_address(invocation, gateway, place, info, own=node_url is None))

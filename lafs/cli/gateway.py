@@ -142,22 +142,24 @@ class Gateway:
         """Send `length` bytes down the connection that is open, one of many files. `body` may be called a second time."""
         return self._send_again("PUT", target, body, length, patience=None)
 
-    def send(self, method: str, target: str, content: bytes = b"") -> Answer:
+    def send(self, method: str, target: str, content: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         """A small request that changes something. It is sent once, unless sending it twice does no harm."""
-        return self._send_again(method, target, lambda: (content,) if content else (), len(content), self.patience)
+        body = (content,) if content else ()
+        return self._send_again(method, target, lambda: body, len(content), self.patience, headers)
 
     def _send_again(
-        self, method: str, target: str, body: Callable[[], Iterable[Piece]], length: int, patience: float | None
-    ) -> Answer:
+        self, method: str, target: str, body: Callable[[], Iterable[Piece]], length: int, patience: float | None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:  # fmt: skip
         self._renew_if_stale()
         harmless = self._answered and (method == "PUT" or "t=set_children" in target)
         try:
-            return self._ask(method, target, {"Content-Length": str(length)}, body(), patience)
+            return self._ask(method, target, {"Content-Length": str(length), **(headers or {})}, body(), patience)
         except (OSError, HTTPException) as error:
             self.close()
             if not harmless:
                 raise self._silent(error) from None
-        return self._send_again(method, target, body, length, patience)
+        return self._send_again(method, target, body, length, patience, headers)
 
     def another(self) -> Gateway:
         """The same gateway over a connection of its own."""

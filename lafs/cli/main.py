@@ -27,6 +27,7 @@ COMMANDS = {
     "ln": Lazy("lafs.cli.directories:ln", "Give a file or directory one more name.", "Files"),
     "rm": Lazy("lafs.cli.directories:rm", "Remove an entry from a directory.", "Files"),
     "unlink": Lazy("lafs.cli.directories:unlink", "Remove an entry from a directory.", "Files"),
+    "web": Lazy("lafs.cli.web:web", "Show your files in the web browser.", "Files"),
     "webopen": Lazy("lafs.cli.directories:webopen", "Show a file or directory in the web browser.", "Files"),
     "create-alias": Lazy("lafs.cli.naming:create_alias", "Make a directory and give it a short name.", "Aliases"),
     "add-alias": Lazy("lafs.cli.naming:add_alias", "Give a directory a short name.", "Aliases"),

@@ -172,6 +172,7 @@ def up(
     alias 'tahoe', which the commands for files use when none is named.
     """
     from lafs.cli.root_directory import make_root
+    from lafs.cli.web import address_of_files
     from lafs.node.embedded import up as start
 
     directory = _place(invocation, nodedir, basedir, Path.home() / ".lafs")
@@ -182,6 +183,7 @@ def up(
         open_browser=open_browser,
         say=click.echo,
         when_ready=lambda: make_root(Invocation(directory, invocation.quiet)),
+        page=lambda: address_of_files(Invocation(directory, invocation.quiet)),
     )
 
 

@@ -109,7 +109,7 @@ class ClientNode:
             introducers=introductions.statuses,
         )
         lifetime.then(spawn(self._watch(status, store, folders)).addErrback(lambda _: None).cancel)
-        if configuration.node.web_port is not None or configuration.ftpd.enabled:
+        if configuration.node.web_port is not None or configuration.ftpd.enabled or configuration.sftpd.enabled:
             await self._front_ends(self._filesystem(keys, broker), status)
 
     async def stop(self) -> None:
@@ -214,22 +214,33 @@ class ClientNode:
         configuration = self._configuration
         if configuration.node.web_port is not None:
             self.url = await self._gateway(filesystem, status)
-        if configuration.ftpd.enabled:
-            from lafs.node import ftp
+        if configuration.ftpd.enabled or configuration.sftpd.enabled:
+            trees = self._trees(filesystem)
+            if configuration.ftpd.enabled:
+                from lafs.node import ftp
 
-            await ftp.serve(configuration, self._reactor, self._trees(filesystem), self._lifetime)
+                await ftp.serve(configuration, self._reactor, trees, self._lifetime)
+            if configuration.sftpd.enabled:
+                from lafs.node import sftp
+
+                await sftp.serve(configuration, self._reactor, trees, self._lifetime)
         filesystem.prepare_keys()
 
     async def _gateway(self, filesystem: Filesystem, status: ClientStatus) -> str | None:
         from frontends.web.site import make_site
+        from lafs.node.web_sessions import kept_sessions
 
+        configuration = self._configuration
         site = make_site(
             filesystem,
             status,
             clock=self._reactor,
             counters=self._counters,
-            allowed_hosts=self._configuration.node.web_hosts,
+            allowed_hosts=configuration.node.web_hosts,
+            content_host=configuration.node.web_content_host,
             default_format=self._format,
+            sessions=kept_sessions(configuration.directory, self._reactor, self._random, self._disk_workers, self._lifetime),
+            random=self._random,
         )
         return await web.serve(self._configuration, self._reactor, site, self._lifetime)
 

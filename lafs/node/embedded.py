@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import threading
+import webbrowser
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -39,10 +40,12 @@ def up(
     say: Say = print,
     random: Callable[[int], bytes] = os.urandom,
     when_ready: Callable[[], None] = lambda: None,
+    page: Callable[[], str | None] = lambda: None,
 ) -> int:
     """Start the grid in `directory`, making it first if need be; `storage` are folders to use. Returns the exit status.
 
-    `when_ready` is called in a thread of its own when the web gateway answers, so it may use it.
+    `when_ready` is called in a thread of its own when the web gateway answers, so it may use it; then so is `page`, for the
+    address at which a browser shows the files.
     Raises LafsError.
     """
     directory = directory.absolute()
@@ -50,7 +53,7 @@ def up(
         _make(directory, storage, _usable_port(web_port or DEFAULT_PORT), random)
         say(f"Made a grid of {len(storage) or DEFAULT_FOLDERS} storage folders: '{directory}'")
     elif ProcessFile(directory).running_pid() is not None:
-        return _already_running(directory, storage, open_browser, say)
+        return _already_running(directory, storage, open_browser, say, page)
     else:
         _update(directory, storage, web_port, random, say)
 
@@ -61,29 +64,29 @@ def up(
         say(f" Files are spread over {encoding.total} folders; any {encoding.needed} of them bring back everything.")
         say(" Caps are shown for what you store: keep them, they are the only way back. Ctrl-C stops.")
         if url is not None:
-            threading.Thread(target=when_ready, daemon=True).start()
-        if url is not None and _wants_browser(open_browser):
-            show(url)
+            threading.Thread(target=greet, args=(url,), daemon=True).start()
+
+    def greet(url: str) -> None:
+        when_ready()
+        if _wants_browser(open_browser):
+            webbrowser.open(page() or url)
+        elif sys.stdout.isatty() and (address := page()):
+            say(f" Your files in a web browser, once and within ten minutes: {address}\n Later: lafs web")
 
     log = directory / "logs" / "lafs.log"
     log.parent.mkdir(mode=0o700, exist_ok=True)
     return run(directory, logfile=log, ready=ready, tell=say)
 
 
-def show(url: str) -> None:
-    """Open `url` in the user's browser, without waiting for it."""
-    import webbrowser
-
-    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-
-
-def _already_running(directory: Path, storage: Sequence[Path], open_browser: bool | None, say: Say) -> int:
+def _already_running(
+    directory: Path, storage: Sequence[Path], open_browser: bool | None, say: Say, page: Callable[[], str | None]
+) -> int:
     if storage:
         raise NodeError("lafs is running; stop it before giving it more storage")
     url = read_text(directory / "node.url")
     say(f"lafs is already running: {url or 'its web page is not ready yet'}")
     if url and _wants_browser(open_browser):
-        show(url)
+        webbrowser.open(page() or url)
     return 0
 
 

@@ -47,6 +47,9 @@ class Node:
     web_port: str | None = setting("web.port", values.optional(values.endpoint_text), None, "where the gateway listens")
     web_static: str = setting("web.static", values.path, "public_html", "folder shown under /static")
     web_hosts: tuple[str, ...] = setting("web.hosts", values.names, (), "more names of the gateway", ours=True)
+    web_content_host: str = setting(
+        "web.content_host", values.content_host, "", "host name for the contents of files, or none", ours=True
+    )
     temporary: str = setting("tempdir", values.path, "tmp", "folder for uploads in transit")
     keepalive: int | None = setting("timeout.keepalive", _OPTIONAL_SECONDS, None, "seconds of silence before a ping")
     disconnect: int | None = setting("timeout.disconnect", _OPTIONAL_SECONDS, None, "seconds of silence before hanging up")
@@ -153,8 +156,11 @@ class Sftpd:
     enabled: bool = setting("enabled", values.boolean, False, "serve SFTP")
     port: str = setting("port", values.text, "tcp:8022", "where it listens")
     accounts: str = setting("accounts.file", values.text, "", "who may log in")
-    public_key: str = setting("host_pubkey_file", values.text, "", "host key, public half")
-    private_key: str = setting("host_privkey_file", values.text, "", "host key, private half")
+    public_key: str = setting("host_pubkey_file", values.text, "", "host key, public half; not needed")
+    private_key: str = setting("host_privkey_file", values.text, "", "a host key; others are made in private/")
+    times: str = setting(
+        "times", values.one_of("modified", "linked"), "modified", "which time is shown: as clients set it, or when linked", ours=True
+    )
 
 
 @frozen

@@ -119,6 +119,14 @@ def names(value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+def content_host(value: str) -> str:
+    """A host name for the contents of files, `[https://]NAME[:PORT]`: every name below it leads here too; or `none`."""
+    value = value.strip()
+    if value and not re.fullmatch(r"(https?://)?(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?", value):
+        raise ValueError(f"must be a name such as files.example.org or https://files.example.org:8443, not {value!r}")
+    return value
+
+
 def public_key(value: str) -> str:
     """The text of an Ed25519 public key, `pub-v0-...`."""
     value = value.strip()

@@ -5,8 +5,9 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from http.client import HTTPResponse
+from random import Random
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from attrs import frozen
 from twisted.internet.address import IPv4Address
@@ -15,11 +16,17 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from frontends.web.handles import cookie_name
+from frontends.web.sessions import Session, Sessions
 from frontends.web.site import make_site
+from lafs.capability import Cap
 from lafs.statistics import Counters
 from tests.web.memory_files import MemoryFiles, Overview
 
 HOST = "127.0.0.1:3456"
+
+TOKEN = "t" * 52
+"""What the token file of the gateway would hold."""
 
 
 @frozen
@@ -117,14 +124,25 @@ class Gateway:
 
     files: Any
 
-    def __init__(self, allowed_hosts: Iterable[str] = (), files: Any = None, clock: Any = None) -> None:
+    def __init__(
+        self, allowed_hosts: Iterable[str] = (), files: Any = None, clock: Any = None, content_host: str = ""
+    ) -> None:
         self.files = MemoryFiles() if files is None else files
         self.overview = Overview(counts=self.files.counters)
         self.clock = Clock() if clock is None else clock
         self.counters = Counters()
+        random = Random(7).randbytes
+        self.sessions = Sessions(self.clock, random, TOKEN)
         self.site = make_site(
-            self.files, self.overview, clock=self.clock, counters=self.counters, allowed_hosts=allowed_hosts
-        )
+            self.files, self.overview, clock=self.clock, counters=self.counters, allowed_hosts=allowed_hosts,
+            content_host=content_host, sessions=self.sessions, random=random,
+        )  # fmt: skip
+
+    def open_session(self, home: Cap | None = None, host: str = HOST) -> Browser:
+        """A browser that was let in, and begins at `home`."""
+        session, cookie = self.sessions.open()
+        self.sessions.settle(session, home)
+        return Browser(self, session, {"Host": host, "Cookie": f"{cookie_name(host, secure=False)}={cookie}"})
 
     def wait_for(self, connection: Connection) -> None:
         """Let the gateway work until it has answered; here it has."""
@@ -150,6 +168,34 @@ class Gateway:
     def get(self, path: str, **headers: str) -> Response:
         """GET; `if_range="x"` sends a header "if-range: x"."""
         return self.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@frozen
+class Browser:
+    """A browser within a session. Its requests say what Chromium's do when the user clicks on one of the gateway's own pages."""
+
+    gateway: Gateway
+    session: Session
+    headers: dict[str, str]
+
+    def handle(self, cap: Cap) -> str:
+        """The path of `cap` for this browser."""
+        return f"/h/{self.gateway.sessions.handle_for(self.session, cap)}"
+
+    def get(self, path: str, **headers: str) -> Response:
+        visit = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Accept": "text/html"}
+        return self.ask("GET", path, None, **{**{name.replace("-", "_"): value for name, value in visit.items()}, **headers})
+
+    def post(self, path: str, fields: Mapping[str, str], **headers: str) -> Response:
+        """Send an urlencoded form with the session's token in it."""
+        body = urlencode({"form_token": self.session.form_token, **fields}).encode()
+        form = {"Content_Type": "application/x-www-form-urlencoded", "Sec_Fetch_Site": "same-origin"}
+        return self.ask("POST", path, body, **{**form, **headers})
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Response:
+        """Ask with the cookie and `headers` only; an empty one is left out."""
+        given = {**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        return self.gateway.request(method, path, body, {name: value for name, value in given.items() if value})
 
 
 def request_bytes(
