@@ -75,7 +75,7 @@ class ControlConnection(Protocol):
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         transport.registerProducer(self, True)
         self._serving = spawn(self._serve())
-        self._serving.addBoth(lambda _: None if self._lost else transport.abortConnection())
+        self._serving.addErrback(lambda _: None if self._lost else transport.abortConnection())
 
     def dataReceived(self, data: bytes) -> None:
         lines = self._lines.feed(data)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -35,9 +35,12 @@ PARTING_SECONDS = 5.0
 _BROKEN = "The data connection broke."
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHandshakeListener)
 class DataConnection(Protocol):
-    """`context` is a TLS context factory, or None for a connection in clear. `made` is told when it can be used."""
+    """`context` is a TLS context factory, or None for a connection in clear. `made` is told when it can be used, or never will be.
+
+    With TLS that is after the handshake: Twisted aborts what is closed before, and an empty file would be closed at once.
+    """
 
     transport: Any
 
@@ -105,7 +108,11 @@ class DataConnection(Protocol):
         if self._context is not None:
             self.transport.startTLS(self._context)
         self.transport.registerProducer(self, True)
-        self._made(self)
+        if self._context is None:
+            self._is_ready()
+
+    def handshakeCompleted(self) -> None:
+        self._is_ready()
 
     def dataReceived(self, data: bytes) -> None:
         self._body.feed(data)
@@ -118,6 +125,7 @@ class DataConnection(Protocol):
         else:
             self._body.fail(_BROKEN)
         self._wake()
+        self._is_ready()
 
     def pauseProducing(self) -> None:
         self._paused = True
@@ -140,6 +148,10 @@ class DataConnection(Protocol):
             self.transport.resumeProducing()
 
     # --- waiting ---
+
+    def _is_ready(self) -> None:
+        made, self._made = self._made, lambda _: None
+        made(self)
 
     async def _bounded(self, work: Awaitable[T]) -> T:
         try:

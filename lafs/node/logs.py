@@ -26,6 +26,9 @@ _SECRETS = (
 )
 """Caps (also as in a URL), the last part of FURLs, private keys."""
 
+_CHATTER = re.compile(r"PassivePort starting on \d+$|\(TCP Port \d+ Closed\)$")
+"""What Twisted says of ports that open and close for every file."""
+
 
 def washed(text: str) -> str:
     """`text` without the secrets in it."""
@@ -45,4 +48,4 @@ def begin(stream: IO[str]) -> None:
 
 def _line(event: LogEvent) -> str | None:
     text = formatEventAsClassicLogText(event)
-    return None if text is None else washed(text)
+    return None if text is None or _CHATTER.search(text.rstrip()) else washed(text)
