@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from frontends.web.answers import Reply, text
 from frontends.web.children_json import new_child, read_children
@@ -182,7 +183,11 @@ async def rename(gateway: Gateway, request: Request, target: Target) -> Reply:
 
 
 async def relink(gateway: Gateway, request: Request, target: Target) -> Reply:
-    """`t=relink` and `t=rename`: moves a child to another name, or another directory."""
+    """`t=relink` and `t=rename`: moves a child to another name, or another directory.
+
+    `to_dir=` names that as the peer has it, by cap and path; `to_path=` (from a button, `to_path_chosen=`) is a path below what the
+    request's own path begins with, so that a page can ask for a move without holding a cap.
+    """
     arguments = request.arguments
     name = refused_unless_there(arguments, "from_name", "from_name= is required").strip()
     new_name = arguments.get("to_name").strip() or name
@@ -191,6 +196,10 @@ async def relink(gateway: Gateway, request: Request, target: Target) -> Reply:
             raise Refusal(400, f"{argument}= may not contain a slash")
     replace, source = arguments.replace(), writable(gateway, target)
     destination, passed = source, target.passed
+    path = arguments.get("to_path_chosen") or arguments.get("to_path")
+    if path and not arguments.get("to_dir"):
+        root = target.passed[0].cap if target.passed else target.known
+        destination, passed = await _directory_below(gateway, root, path.strip("/").split("/") if path.strip("/") else [])
     if arguments.get("to_dir"):
         destination, passed = await _destination_directory(gateway, arguments.get("to_dir"))
     await gateway.files.move(source, name, destination, new_name, replace, passed)
@@ -200,14 +209,18 @@ async def relink(gateway: Gateway, request: Request, target: Target) -> Reply:
 async def _destination_directory(gateway: Gateway, place: str) -> tuple[Directory, tuple[Directory, ...]]:
     """What `to_dir=CAP/PATH` means, and the directories on the way."""
     root, *names = place.strip("/").split("/")
-    cap: Cap | None = parse(root.strip())
     try:
-        trail = await gateway.files.resolve(parse(root.strip()), names)
-        cap = trail.cap
-        if isinstance(cap, DirectoryCap):
-            return gateway.files.open_directory(cap), trail.passed
-    except (NotADirectory, BadCapability):
-        pass
+        return await _directory_below(gateway, parse(root.strip()), names)
+    except BadCapability:
+        raise Refusal(400, "to_dir is not a directory") from None
+
+
+async def _directory_below(gateway: Gateway, root: Cap, names: list[str]) -> tuple[Directory, tuple[Directory, ...]]:
+    """The directory that `names` lead to from `root`, and those on the way. Raises Refusal, NoSuchChild."""
+    with suppress(NotADirectory):
+        trail = await gateway.files.resolve(root, names)
+        if isinstance(trail.cap, DirectoryCap):
+            return gateway.files.open_directory(trail.cap), trail.passed
     raise Refusal(400, "to_dir is not a directory")
 
 

@@ -13,6 +13,11 @@ from lafs.interfaces import NodeStatus
 
 OPENMETRICS = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 
+SHOWN_ON_WELCOME = 5
+SHOWN_AS_ACTIVITY = 80
+
+OPERATION_TITLES = {"upload": "Upload", "download": "Download", "publish": "Change", "retrieve": "Read"}
+
 _PERCENTILE = re.compile(r"[._](\d+)_(\d+)_percentile$")
 _NOT_IN_METRIC_NAMES = re.compile(r"[^a-zA-Z0-9_:]")
 
@@ -25,15 +30,20 @@ async def welcome(gateway: Gateway, request: Request) -> Reply:
         return structure(overview(gateway.status))
     status = gateway.status
     servers = sorted(status.servers(), key=lambda server: (not server.connected, server.nickname, server.server_id))
+    spaces = [server.available_space for server in servers if server.connected and server.available_space is not None]
     markup = gateway.pages.render(
         "welcome",
-        base="",
+        at=request.addresses,
         version=lafs.__version__,
         nickname=status.nickname,
         node_id=status.node_id,
         introducers=status.introducers(),
         servers=servers,
+        space=sum(spaces) if spaces else None,
         now=gateway.clock.seconds(),
+        default_format=gateway.default_format,
+        operations=gateway.history.newest(SHOWN_ON_WELCOME),
+        titles=OPERATION_TITLES,
     )
     return page(markup)
 
@@ -60,11 +70,20 @@ async def operations(gateway: Gateway, request: Request) -> Reply:
     """`/status`: uploads and downloads, under way and lately finished."""
     _one_page(request)
     active, recent = gateway.history.active(), gateway.history.recent()
-    if _form_of(request, ("html", "json")) == "json":
+    form = _form_of(request, ("html", "json", "live"))
+    if form == "live":
+        return structure([each.live() for each in gateway.history.newest(SHOWN_AS_ACTIVITY)])
+    if form == "json":
         return structure(
             {"active": [each.summary() for each in active], "recent": [each.summary() for each in recent]}
         )
-    return page(gateway.pages.render("operations", base=_base(request), active=active, recent=recent))
+    markup = gateway.pages.render(
+        "operations",
+        at=request.addresses,
+        operations=gateway.history.newest(SHOWN_AS_ACTIVITY),
+        titles=OPERATION_TITLES,
+    )
+    return page(markup)
 
 
 async def statistics(gateway: Gateway, request: Request) -> Reply:
@@ -78,7 +97,7 @@ async def statistics(gateway: Gateway, request: Request) -> Reply:
         return Answer(openmetrics(counters, stats).encode("utf-8"), content_type=OPENMETRICS)
     return page(
         gateway.pages.render(
-            "statistics", base=_base(request), counters=sorted(counters.items()), stats=sorted(stats.items())
+            "statistics", at=request.addresses, counters=sorted(counters.items()), stats=sorted(stats.items())
         )
     )
 
@@ -121,11 +140,6 @@ def _one_page(request: Request) -> None:
     """Only the page itself, with or without a trailing slash."""
     if any(request.segments) or len(request.segments) > 1:
         raise Refusal(404, "No Such Resource")
-
-
-def _base(request: Request) -> str:
-    """The way back to the root, for relative links."""
-    return "../" * len(request.segments)
 
 
 def _form_of(request: Request, known: tuple[str, ...]) -> str:

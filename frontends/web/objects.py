@@ -7,7 +7,7 @@ from frontends.web.answers import NOT_MODIFIED, Answer, Contents, Headers, Reply
 from frontends.web.content_types import attachment, type_of
 from frontends.web.errors import JsonWanted, Refusal
 from frontends.web.gateway import Gateway
-from frontends.web.history import History, Operation
+from frontends.web.history import History, Kind, Operation
 from frontends.web.ranges import Span, Unsatisfiable, already_has, range_still_valid, requested_span
 from frontends.web.request import Request
 from frontends.web.safety import policy_for, refuse_as_code
@@ -102,7 +102,8 @@ class _Watched:
 
     async def read(self, sink: Sink, offset: int = 0, size: int | None = None) -> None:
         index = self.cap.storage_index
-        with self._history.operation("download", size, None if index is None else index.text) as operation:
+        kind: Kind = "retrieve" if self.cap.is_mutable else "download"
+        with self._history.operation(kind, size, None if index is None else index.text) as operation:
             await self._node.read(_CountingSink(sink, operation), offset, size)
 
 

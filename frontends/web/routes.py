@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 
-from frontends.web import content_origin, directory_pages, directory_posts, entrance, links, node_pages, objects, unlinked
+from frontends.web import (
+    content_origin,
+    directory_pages,
+    directory_posts,
+    entrance,
+    file_pages,
+    links,
+    node_pages,
+    objects,
+    unlinked,
+)
 from frontends.web.answers import Reply, redirect
 from frontends.web.errors import Refusal
 from frontends.web.forgery import require_token
@@ -77,7 +87,9 @@ OBJECTS: Mapping[tuple[Kind, str, str], ObjectHandler] = {
             ("GET", "json"): objects.describe,
             ("GET", "uri"): objects.cap_text,
             ("GET", "readonly-uri"): objects.read_cap_text,
-            ("GET", "info"): directory_pages.info,
+            ("GET", "info"): file_pages.info,
+            ("GET", "view"): file_pages.view,
+            ("GET", "share"): file_pages.share,
             ("GET", "content"): content_origin.lead_to,
             ("GET", "enter"): content_origin.enter,
             ("PUT", "uri"): links.put_cap,
@@ -94,8 +106,10 @@ OBJECTS: Mapping[tuple[Kind, str, str], ObjectHandler] = {
             "json": objects.describe,
             "uri": objects.cap_text,
             "readonly-uri": objects.read_cap_text,
-            "info": directory_pages.info,
-            "rename-form": directory_pages.rename_form,
+            "info": file_pages.info,
+            "rows": directory_pages.rows,
+            "share": file_pages.share,
+            **directory_pages.FORMS,
         }.items()
     },
     (Kind.DIRECTORY, "GET", "enter"): content_origin.enter,
@@ -103,7 +117,7 @@ OBJECTS: Mapping[tuple[Kind, str, str], ObjectHandler] = {
     (Kind.DIRECTORY, "PUT", "uri"): links.put_cap,
     **{(Kind.DIRECTORY, "POST", t): handler for t, handler in directory_posts.POSTS.items()},
     (Kind.UNKNOWN, "GET", "json"): objects.describe_unknown,
-    (Kind.UNKNOWN, "GET", "info"): directory_pages.info,
+    (Kind.UNKNOWN, "GET", "info"): file_pages.info,
     (Kind.UNKNOWN, "PUT", ""): links.put_child,
     (Kind.UNKNOWN, "PUT", "uri"): links.put_cap,
     (Kind.MISSING, "PUT", ""): links.put_child,

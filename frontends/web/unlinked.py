@@ -70,8 +70,7 @@ async def post_form(gateway: Gateway, request: Request) -> Reply:
     return page(
         gateway.pages.render(
             "uploaded",
-            base="",
-            mount=request.mount,
+            at=request.addresses,
             cap=cap.text,
             name=form.file.name,
             result=result,
