@@ -7,7 +7,7 @@ others out.
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import evolve, field, frozen
@@ -45,26 +45,22 @@ class TooManyLogins(LafsError):
 
 
 class Accounts:
-    """The accounts in the file at `path`, and those that the node itself added."""
+    """The accounts in the files at `paths`; in which order they are looked at, if a name is in several."""
 
-    def __init__(self, path: Path | None, workers: Workers, clock: Clock) -> None:
-        self._path = path
+    def __init__(self, paths: Path | Sequence[Path], workers: Workers, clock: Clock) -> None:
+        self._files = [_File(path) for path in ([paths] if isinstance(paths, Path) else paths)]
         self._workers = workers
         self._clock = clock
         self._checks = Lane()
         self._waiting = 0
-        self._seen: tuple[int, int, int] | None = None
-        self._in_file: Mapping[str, Account] = {}
-        self._added: dict[str, Account] = {}
-
-    def add(self, name: str, account: Account) -> None:
-        """Have an account that is in no file. It comes before one of the same name that is."""
-        self._added[name] = account
 
     def account(self, name: str) -> Account | None:
-        """The account called `name` now. A file that cannot be read any more keeps what was read of it."""
-        self._look()
-        return self._added.get(name) or self._in_file.get(name)
+        """The account called `name` now."""
+        for file in self._files:
+            account = file.accounts().get(name)
+            if account is not None:
+                return account
+        return None
 
     async def check_password(self, name: str, password: str) -> Cap | None:
         """The root that `name` may see with `password`; None, after a while, if it is not theirs. Raises TooManyLogins.
@@ -90,18 +86,28 @@ class Accounts:
         account = self.account(name)
         return account is not None and key in account.keys
 
-    def _look(self) -> None:
-        if self._path is None:
-            return
+
+class _File:
+    """One accounts file. What cannot be read any more keeps what was read of it; a file that is gone has no accounts."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._accounts: Mapping[str, Account] = {}
+
+    def accounts(self) -> Mapping[str, Account]:
         try:
             state = self._path.stat()
             seen = (state.st_mtime_ns, state.st_size, state.st_ino)
             if seen != self._seen:
                 with self._path.open("rb") as file:
-                    self._in_file = read_accounts(file.read(LARGEST_FILE))
+                    self._accounts = read_accounts(file.read(LARGEST_FILE))
                 self._seen = seen
+        except FileNotFoundError:
+            self._accounts, self._seen = {}, None
         except OSError as problem:
             _log.warn("the accounts file cannot be read: {problem}", problem=problem.strerror)
+        return self._accounts
 
 
 def _any_matches(password: str, stored: tuple[str, ...]) -> bool:

@@ -104,6 +104,10 @@ class Writers:
             if not each.file.abandoned and each.parent is not None and each.parent.is_same_as(directory)
         ]
 
+    async def stored(self) -> None:
+        """Wait for all that are just being stored: their clients may have gone, believing that they will be."""
+        await _end([each for each in self._all if each.file.closing])
+
     async def closed(self, parent: Directory, name: str) -> bool:
         """Wait for those that are just being stored. Returns whether there were any."""
         return await _end([each for each in self.of(parent, name) if each.file.closing])

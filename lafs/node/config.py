@@ -319,7 +319,6 @@ def _notices(configuration: Configuration, sections: Mapping[str, Section]) -> I
         "[client] helper.furl: this release uses no upload helper": client.helper,
         "[client] storage.plugins: this release has no storage plugins": client.plugins,
         "[storage] plugins: this release has no storage plugins": storage.plugins,
-        "[sftpd] enabled: this release serves no SFTP": configuration.sftpd.enabled,
         "[storage] expire.enabled: this release deletes no expired shares": storage.expire,
         "[storage] debug_discard: not supported; shares are kept": storage.discard,
         "[storage] grid_management: this release announces no certificates": storage.grid_management,

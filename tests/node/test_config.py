@@ -189,7 +189,6 @@ class Relations(ConfigurationTestCase):
         for text, option in (
             ("[helper]\nenabled = true\n", "[helper] enabled"),
             (f"[client]\nhelper.furl = {FURL}\n", "[client] helper.furl"),
-            ("[sftpd]\nenabled = true\n", "[sftpd] enabled"),
             ("[storage]\nexpire.enabled = true\nexpire.mode = age\n", "[storage] expire.enabled"),
             ("[storage]\nplugins = x\n", "[storage] plugins"),
             ("[client]\nstorage.plugins = x\n", "[client] storage.plugins"),
