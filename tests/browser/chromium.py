@@ -135,11 +135,15 @@ class Chromium:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def link(self, text: str) -> WebElement:
-        """The first visible link or button that says just this."""
-        return wait_until(
-            lambda: next((each for each in self.all("a, button, summary, label") if each.text.strip() == text and each.is_displayed()), None),
-            f"something to press that says {text!r}",
-        )  # fmt: skip
+        """The first visible link or button that says just this; of an open dialog, if there is one."""
+
+        def found() -> WebElement | None:
+            inside = self.all("dialog[open]")
+            scope: Any = inside[0] if inside else self.driver
+            pressable = scope.find_elements(By.CSS_SELECTOR, "a, button, summary, label")
+            return next((each for each in pressable if each.text.strip() == text and each.is_displayed()), None)
+
+        return wait_until(found, f"something to press that says {text!r}")
 
     def press(self, text: str) -> None:
         self.link(text).click()

@@ -211,7 +211,6 @@ function gap() {
   const row = document.createElement("tr");
   row.className = "gap";
   row.setAttribute("aria-hidden", "true");
-  const cell = row.appendChild(document.createElement("td"));
-  cell.colSpan = 6;
+  row.appendChild(document.createElement("td"));
   return row;
 }
