@@ -34,10 +34,10 @@ MOST_WAITING = 64
 """Commands that may wait for their turn."""
 
 LOGIN_SECONDS = 60.0
-"""How long a client may take to say its next command before it has logged in."""
+"""How long a client may take to log in."""
 
 IDLE_SECONDS = 900.0
-"""The same afterwards."""
+"""How long it may then say nothing."""
 
 _ENDS = frozenset({221, 421})
 """Replies after which the connection is closed."""
@@ -60,6 +60,7 @@ class ControlConnection(Protocol):
         self._session: Session
         self._current: Deferred[Reply | None] | None = None
         self._was_aborted = False
+        self._stranger_since = tools.clock.seconds()
         self._serving: Deferred[None] | None = None
 
     # --- the transport's side ---
@@ -124,7 +125,7 @@ class ControlConnection(Protocol):
         self.say(Reply(220, "Ready."))
         while not self._lost:
             try:
-                line = await within(self._patience, self._tools.clock, self._next())
+                line = await within(self._patience(), self._tools.clock, self._next())
             except TimedOut:
                 self._end(Reply(421, "Nothing was said for too long."))
                 return
@@ -135,9 +136,13 @@ class ControlConnection(Protocol):
             if reply is not None:
                 self.say(reply)
 
-    @property
     def _patience(self) -> float:
-        return LOGIN_SECONDS if self._session.logged_in is None else IDLE_SECONDS
+        """Seconds to wait for the next command."""
+        now = self._tools.clock.seconds()
+        if self._session.logged_in is not None:
+            self._stranger_since = now
+            return IDLE_SECONDS
+        return max(0.0, self._stranger_since + LOGIN_SECONDS - now)
 
     def _end(self, reply: Reply) -> None:
         self.say(reply)
