@@ -60,7 +60,7 @@ def main(
             print(report.floors(floor, raced[LAN]), "\n")
         if calls:
             print(report.small_floor(calls, raced[LAN]), "\n")
-        print(report.memory(racers))
+        print(report.memory([each for each in racers if each.samples]))
         if json_file is not None:
             json_file.write_text(json.dumps(report.document(floor, racers, machine), indent=1))
 
@@ -71,7 +71,7 @@ def _run(work: Work, turns: Turns | None, line: str, racers: Sequence[Racer], ro
         return
     taking_part = [each for each in racers if each.line == line]
     for number in range(rounds or turns.rounds):
-        _tell(f"{line}, {work.rows[0]}: round {number + 1} of {rounds or turns.rounds}")
+        _tell(f"{time.strftime('%X')} {line}, {work.rows[0]}: round {number + 1} of {rounds or turns.rounds}")
         first = number % len(taking_part)
         for each in taking_part[first:] + taking_part[:first]:
             work.do(each, turns.amount)
@@ -103,9 +103,10 @@ def _print(machine: Mapping[str, object], raced: Mapping[str, Sequence[Racer]]) 
     print(f"\n{machine['processors']} processors, {machine['system']}, Python {machine['python']}, {machine['date']};")
     print(f"on average {machine['processors_used_by_others']} processors were busy with other things meanwhile.")
     print(f"An empty round trip over the WAN takes {machine['relay_round_trip_ms']} ms. All took {machine['seconds']} seconds.\n")
+    near = next(iter(raced.get(LAN, [])), None)
     for line, racers in raced.items():
         if racers:
-            print(f"{line}\n{report.table(line, racers)}\n")
+            print(f"{line}\n{report.table(line, racers, near)}\n")
 
 
 def _busy_seconds() -> float:

@@ -14,20 +14,23 @@ from benchmarks.race import LAN, ONE_WAY_SECONDS, WAN, Racer, Sample
 ROUND_TRIP = 2 * ONE_WAY_SECONDS
 
 
-def table(line: str, racers: Sequence[Racer]) -> str:
-    """Medians, ratios, goals and processor seconds at one line, one row for each kind of work. lafs is the first racer."""
+def table(line: str, racers: Sequence[Racer], near: Racer | None = None) -> str:
+    """Medians, ratios, goals and processor seconds at one line, one row for each kind of work. lafs is the first racer.
+
+    `near` is lafs on the LAN. What it takes there is no waiting for the line: without that, round trips are "net".
+    """
     ours, *others = racers
     names = [each.name for each in racers]
     head = ["", *names]
     for each in others:
         head += [f"to {each.name}", "goal"]
     if line == WAN:
-        head += ["trips", *(f"{each.name} trips" for each in others), "goal"]
+        head += ["trips", "net", "goal", *(f"{each.name} trips" for each in others)]
     head += [f"{name} gateway" for name in names] + [f"{name} servers" for name in names]
-    return _aligned([head, *(_row(line, work, ours, others) for work in ours.samples)])
+    return _aligned([head, *(_row(line, work, ours, others, near) for work in ours.samples)])
 
 
-def _row(line: str, work: str, ours: Racer, others: Sequence[Racer]) -> Sequence[str]:
+def _row(line: str, work: str, ours: Racer, others: Sequence[Racer], near: Racer | None) -> Sequence[str]:
     goal = GOALS.get(work, Goal())
     mine, theirs = middle(ours, work), [middle(each, work) for each in others]
     everybody = [mine, *theirs]
@@ -36,10 +39,15 @@ def _row(line: str, work: str, ours: Racer, others: Sequence[Racer]) -> Sequence
     for racer, each in zip(others, theirs, strict=True):
         cells += [f"{each.elapsed / mine.elapsed:.2f}x", _ratio_goal(line, goal, racer)]
     if line == WAN:
-        one_by_one = not work.endswith(("at once", "per file"))
-        cells += [f"{each.elapsed / ROUND_TRIP:.1f}" if one_by_one else "" for each in everybody]
-        cells.append("" if goal.round_trips is None else f"{goal.round_trips:g}")
+        trips = ["" if work.endswith(("at once", "per file")) else f"{each.elapsed / ROUND_TRIP:.1f}" for each in everybody]
+        cells += [trips[0], _net(work, mine, near), "" if goal.round_trips is None else f"{goal.round_trips:g}", *trips[1:]]
     return [*cells, *(_time(each.gateway) for each in everybody), *(_time(each.servers) for each in everybody)]
+
+
+def _net(work: str, far: Sample, near: Racer | None) -> str:
+    if near is None or work not in near.samples or work.endswith(("at once", "per file")):
+        return ""
+    return f"{(far.elapsed - middle(near, work).elapsed) / ROUND_TRIP:.1f}"
 
 
 def _ratio_goal(line: str, goal: Goal, racer: Racer) -> str:
@@ -60,14 +68,14 @@ def middle(racer: Racer, work: str) -> Sample:
 
 def memory(racers: Sequence[Racer]) -> str:
     """What was resident, in MB: of a gateway and of the largest server."""
-    idle, more = MEMORY_GOALS["idle"], MEMORY_GOALS["1 GiB"]
-    rows: list[Sequence[str]] = [("resident, MB", "idle", "goal", "through 1 GiB, at most", "more by", "goal", "race, at most")]
+    rows: list[Sequence[str]] = [("resident, MB", "idle", "goal", "after 1 GiB", "more by", "goal", "meanwhile", "in the race")]
     for racer in racers:
         for who in ("gateway", "server"):
-            before, after = racer.memory[f"{who} idle"], racer.memory.get(f"{who} 1 GiB")
-            through = ("", "") if after is None else (_megabytes(after), _megabytes(after - before))
-            peak = _megabytes(racer.peak_resident) if who == "gateway" else ""
-            rows.append((f"{racer.name} {who}", _megabytes(before), _megabytes(idle), *through, _megabytes(more), peak))
+            idle, after, most = (racer.memory.get(f"{who} {when}") for when in ("idle", "after", "at most"))
+            more = None if idle is None or after is None else after - idle
+            peak = racer.peak_resident if who == "gateway" else None
+            figures = (idle, MEMORY_GOALS["idle"], after, more, MEMORY_GOALS["1 GiB"], most, peak)
+            rows.append((f"{racer.line} {racer.name} {who}", *map(_megabytes, figures)))
     return _aligned(rows)
 
 
@@ -120,8 +128,8 @@ def _rate(seconds: float) -> str:
     return f"{1 / seconds:.0f}/s"
 
 
-def _megabytes(size: float) -> str:
-    return f"{size / 1e6:.0f}"
+def _megabytes(size: float | None) -> str:
+    return "" if size is None else f"{size / 1e6:.0f}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -35,7 +35,12 @@ class Tables(TestCase):
     def test_far_away_round_trips_are_counted(self) -> None:
         ours, theirs = racer("lafs", WAN, mkdir=[0.21]), racer("peer", WAN, mkdir=[0.74])
         row = report.table(WAN, [ours, theirs]).splitlines()[1].split()
-        self.assertEqual(row[5:9], ["3.52x", "2.1", "7.4", "2"])
+        self.assertEqual(row[5:9], ["3.52x", "2.1", "2", "7.4"])
+
+    def test_what_the_work_takes_near_by_is_no_round_trip(self) -> None:
+        far, near = racer("lafs", WAN, mkdir=[0.25]), racer("lafs", LAN, mkdir=[0.05])
+        row = report.table(WAN, [far], near).splitlines()[1].split()
+        self.assertEqual(row[3:6], ["2.5", "2.0", "2"])
 
 
 class TheProgram(TestCase):
