@@ -24,7 +24,7 @@ from lafs.capability_slots import child_caps
 from lafs.errors import ChildExists, LafsError, NoSuchChild
 from lafs.filesystem import Filesystem
 from lafs.interfaces import Child, FileNode, MutableFileNode, NewChild
-from lafs.tasks import Window, gather
+from lafs.tasks import Lane, Window, gather
 from lafs.workers import Workers
 
 _EMPTY_FILE = "URI:LIT:"
@@ -78,11 +78,13 @@ class Tree:
         self._filesystem = tools.filesystem
         self._writers = tools.writers
         self._root = root
+        self._opening: dict[Names, tuple[Lane, int]] = {}
 
     # --- looking ---
 
     async def attributes(self, path: Names) -> Attributes:
         """Of what is there, or is just being written. Raises NoSuchChild."""
+        await self._opened(path)
         place = await self._settled(path)
         if place.parent is not None:
             entry = self._writers.newest(place.parent, place.name)
@@ -124,11 +126,31 @@ class Tree:
     def space(self) -> Space:
         return Space()
 
+    async def stored(self) -> bool:
+        """Return when nothing that was closed waits to be stored any more; whether all of it was."""
+        return not await self._writers.stored()
+
     # --- files ---
 
     async def open(self, path: Names, flags: OpenFlags) -> OpenFile:
         """Open a file by the table of spec 09 §6. Who opens one that another client is writing reads what is written so far."""
         _check_flags(path, flags)
+        # Clients ask for a file right after they opened it, and do not wait for the answer.
+        lane, waiting = self._opening.get(path, (Lane(), 0))
+        self._opening[path] = lane, waiting + 1
+        try:
+            return await lane.submit(lambda: self._open(path, flags))
+        finally:
+            lane, waiting = self._opening.pop(path)
+            if waiting > 1:
+                self._opening[path] = lane, waiting - 1
+
+    async def _opened(self, path: Names) -> None:
+        """Return when all that was to be opened at `path` so far is."""
+        if path in self._opening:
+            await self._opening[path][0].idle()
+
+    async def _open(self, path: Names, flags: OpenFlags) -> OpenFile:
         place = await self._settled(path)
         writing = self._writers.newest(place.parent, place.name) if place.parent is not None else None
         if writing is not None and not place.exists:
@@ -191,6 +213,7 @@ class Tree:
 
     async def remove(self, path: Names) -> None:
         """Remove a file, or an object of unknown kind. What is being written under its name is never stored."""
+        await self._opened(path)
         place = await self._entry(path, "remove")
         assert place.parent is not None
         if place.kind == "directory" and place.exists:
@@ -219,6 +242,7 @@ class Tree:
 
     async def rename(self, source: Names, target: Names, overwrite: bool) -> None:
         """Files being written follow; what is being written under the new name is never stored. Directories are not replaced."""
+        await gather((self._opened(source), self._opened(target)))
         old, new = await self._entry(source, "rename a source"), await self._entry(target, "rename to a destination")
         assert old.parent is not None
         assert new.parent is not None
@@ -247,6 +271,7 @@ class Tree:
 
     async def set_attributes(self, path: Names, change: AttributeChange) -> None:
         """Change what is given and keep the rest, also of what is being written. Of a root nothing is kept. Spec: 09 §11, S4."""
+        await self._opened(path)
         place = await self._settled(path)
         if place.parent is None:
             return

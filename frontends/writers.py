@@ -62,8 +62,9 @@ class Entry:
             if metadata is not None:
                 await self.parent.set_metadata(self.name, metadata)
 
-    def ended(self) -> None:
+    def ended(self, failed: bool) -> None:
         if self.writers is not None:
+            self.writers.failures += failed
             self.writers.discard(self)
 
     async def _kept_metadata(self) -> Metadata:
@@ -80,6 +81,7 @@ class Writers:
     """All of them."""
 
     def __init__(self) -> None:
+        self.failures = 0
         self._all: list[Entry] = []
 
     def add(self, entry: Entry) -> None:
@@ -104,9 +106,14 @@ class Writers:
             if not each.file.abandoned and each.parent is not None and each.parent.is_same_as(directory)
         ]
 
-    async def stored(self) -> None:
-        """Wait for all that are just being stored: their clients may have gone, believing that they will be."""
+    async def stored(self) -> int:
+        """Wait for all that are just being stored: their clients may have gone, believing that they will be.
+
+        Returns how many could not be stored since this was last asked.
+        """
         await _end([each for each in self._all if each.file.closing])
+        failures, self.failures = self.failures, 0
+        return failures
 
     async def closed(self, parent: Directory, name: str) -> bool:
         """Wait for those that are just being stored. Returns whether there were any."""

@@ -62,8 +62,8 @@ class Home(Protocol):
         """Change the attributes alone."""
         ...
 
-    def ended(self) -> None:
-        """The file is no longer open."""
+    def ended(self, failed: bool) -> None:
+        """The file is no longer open; `failed`: it could not be stored."""
         ...
 
 
@@ -248,10 +248,12 @@ class WrittenFile:
         self._change = AttributeChange()
 
     async def _close(self) -> None:
+        failed = True
         try:
             await self._commit()
+            failed = False
         finally:
-            self._home.ended()
+            self._home.ended(failed)
             self._leave()
 
     # --- the old contents ---

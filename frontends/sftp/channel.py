@@ -29,6 +29,7 @@ _ONLY_SFTP = (
     b"This server supports only the SFTP protocol: no shell, no commands, and not the old SCP protocol (scp without -O works).\n"
 )
 _STANDARD_ERROR = 1
+_SYNC = b"sync"
 
 
 class SftpUser(ConchUser):
@@ -71,13 +72,15 @@ class SftpChannel(SSHChannel):
         self._waiting_size = 0
         self._flushing = False
         self._unopened = 0
-        self._refused = False
+        self._busy = False
+        """A channel does one thing in its life."""
 
     # --- requests ---
 
     def request_subsystem(self, data: bytes) -> int:
-        if self._session is not None or data[4:] != b"sftp":
+        if self._busy or data[4:] != b"sftp":
             return 0
+        self._busy = True
         assert isinstance(self.avatar, SftpUser)
         self._session = Session(self.avatar.tree, self.avatar.clock, self)
         return 1
@@ -86,7 +89,17 @@ class SftpChannel(SSHChannel):
         return self._refuse()
 
     def request_exec(self, data: bytes) -> int:
-        return self._refuse()
+        """One command: `sync` ends when all that was closed is stored, with status 1 if something could not be."""
+        if data[4:] != _SYNC or self._busy:
+            return self._refuse()
+        self._busy = True
+        forget(self._sync())
+        return 1
+
+    async def _sync(self) -> None:
+        assert isinstance(self.avatar, SftpUser)
+        await sleep(0, self.avatar.clock)
+        self._exit(0 if await self.avatar.tree.stored() else 1)
 
     def request_pty_req(self, data: bytes) -> int:
         return 1
@@ -95,9 +108,9 @@ class SftpChannel(SSHChannel):
         return 0
 
     def _refuse(self) -> int:
-        if self._session is not None or self._refused:
+        if self._busy:
             return 0
-        self._refused = True
+        self._busy = True
         # After the answer to the request, which is sent when this returns.
         forget(self._say_no())
         return 1
@@ -192,10 +205,10 @@ class SftpChannel(SSHChannel):
 
     def eofReceived(self) -> None:
         """The client asks for nothing more. What it asked for is answered first."""
-        if self._session is None:
-            self.loseConnection()
-        else:
+        if self._session is not None:
             forget(self._finish(self._session))
+        elif not self._busy:
+            self.loseConnection()
 
     async def _finish(self, session: Session) -> None:
         await session.finished()

@@ -216,7 +216,12 @@ class Session:
         if handle is None:
             raise BadPacket("no such handle")
         if not isinstance(handle, Iterator):
-            await handle.close()
+            try:
+                await handle.close()
+            except LafsError as error:
+                # Some clients do not wait for the answer.
+                _log.warn("a file that was closed could not be stored: {error}", error=type(error).__name__)
+                raise
         return _done_reply(request)
 
     async def _read(self, request: int, fields: Fields) -> bytes:

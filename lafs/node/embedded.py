@@ -106,6 +106,7 @@ def _make(directory: Path, storage: Sequence[Path], port: int, random: Callable[
             "tub.location": "disabled",
         },
         "storage": {"enabled": "false"},
+        "sftpd": {"enabled": "true", "port": _endpoint(0)},
         **{settings.FOLDER_PREFIX + name: _folder_options(folder) for name, folder in named.items()},
     }
 

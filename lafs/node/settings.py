@@ -50,6 +50,9 @@ class Node:
     web_content_host: str = setting(
         "web.content_host", values.content_host, "", "host name for the contents of files, or none", ours=True
     )
+    web_access_log: str | None = setting(
+        "web.access_log", values.optional(values.path), None, "file for a line about each request", ours=True
+    )
     temporary: str = setting("tempdir", values.path, "tmp", "folder for uploads in transit")
     keepalive: int | None = setting("timeout.keepalive", _OPTIONAL_SECONDS, None, "seconds of silence before a ping")
     disconnect: int | None = setting("timeout.disconnect", _OPTIONAL_SECONDS, None, "seconds of silence before hanging up")

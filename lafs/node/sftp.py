@@ -39,11 +39,13 @@ if TYPE_CHECKING:
 
 _log = Logger(namespace="lafs.node")
 
-ADDRESS_FILE = "sftp.url"
-"""Tells `lafs mount` where the server is."""
-
 MOUNTS_FILE = "private/mounts"
 """The accounts of `lafs mount`, in the form of an accounts file."""
+
+MOUNT_KEY = "mount_key"
+SSH_CONFIG = "ssh_config"
+KNOWN_HOSTS = "ssh_known_hosts"
+SSH_HOST = "lafs"
 
 ED25519_FILE = "ssh_host_ed25519_key"
 RSA_FILE = "ssh_host_rsa_key"
@@ -61,17 +63,54 @@ async def serve(configuration: Configuration, reactor: Any, trees: TreeTools, li
             raise ConfigurationError(f"[sftpd] accounts.file: {files[0]} is not there")
     trees = evolve(trees, times=cast(Literal["modified", "linked"], settings.times))
     accounts = Accounts(files, trees.workers, reactor)
-    door = Door(_OnDemand(accounts, trees, reactor, await _host_keys(configuration, trees, lifetime)))
+    host_keys = _host_keys(configuration, trees, lifetime)
+    door = Door(_OnDemand(accounts, trees, reactor, host_keys))
     port = await ports.bound(ports.server_endpoint(reactor, _PORT, settings.port).listen(door), _PORT, settings.port)
-    address_file = configuration.path(ADDRESS_FILE)
     lifetime.then(trees.writers.stored)
     lifetime.then(door.close)
     lifetime.then(port.stopListening)
-    host = port.getHost()
-    shown = {"0.0.0.0": ports.LOOPBACK, "": ports.LOOPBACK, "::": "::1"}.get(host.host, host.host)
-    write_whole(address_file, f"sftp://{f'[{shown}]' if ':' in shown else shown}:{host.port}/\n".encode(), PUBLIC)
-    lifetime.then(lambda: address_file.unlink(missing_ok=True))
-    _log.info("SFTP at port {port}", port=host.port)
+    _write_client_files(configuration, port.getHost(), host_keys)
+    _log.info("SFTP at port {port}", port=port.getHost().port)
+
+
+def _write_client_files(configuration: Configuration, address: Any, host_keys: Sequence[Path]) -> None:
+    """What `lafs mount` needs of this server: a key, and the configuration of ssh with which it is found and recognised."""
+    private = make_private(configuration.directory)
+    key = private / MOUNT_KEY
+    if not key.exists():
+        _write(key, Ed25519PrivateKey.generate())
+    host = {"0.0.0.0": ports.LOOPBACK, "": ports.LOOPBACK, "::": "::1"}.get(address.host, address.host)
+    lines = [f"{SSH_HOST} {_public(path)}\n" for path in host_keys if path.exists()]
+    write_whole(private / KNOWN_HOSTS, "".join(lines).encode(), SECRET)
+    text = _SSH_CONFIG.format(name=SSH_HOST, host=host, port=address.port, hosts=_quoted(private / KNOWN_HOSTS), key=_quoted(key))
+    write_whole(private / SSH_CONFIG, text.encode(), SECRET)
+
+
+_SSH_CONFIG = """\
+# Written by lafs at every start. With it, ssh finds this node's SFTP server and recognises it:
+#   sftp -F this-file NAME@{name}      where NAME is an account in the file "mounts", or in your accounts file with a key of its own
+Host {name}
+    HostName {host}
+    Port {port}
+    HostKeyAlias {name}
+    UserKnownHostsFile {hosts}
+    GlobalKnownHostsFile /dev/null
+    StrictHostKeyChecking yes
+    IdentityFile {key}
+    IdentitiesOnly yes
+    IdentityAgent none
+    BatchMode yes
+    ForwardAgent no
+    ForwardX11 no
+    ClearAllForwardings yes
+    ControlPath none
+    ServerAliveInterval 15
+"""
+
+
+def _quoted(path: Path) -> str:
+    """As ssh reads it."""
+    return '"' + str(path.absolute()).replace("%", "%%") + '"'
 
 
 @implementer(IProtocolFactory)
@@ -110,13 +149,13 @@ class _OnDemand:
 # --- host keys -----------------------------------------------------------------------------------------------------------
 
 
-async def _host_keys(configuration: Configuration, trees: TreeTools, lifetime: Lifetime) -> Sequence[Path]:
+def _host_keys(configuration: Configuration, trees: TreeTools, lifetime: Lifetime) -> Sequence[Path]:
     """The files of an Ed25519 and an RSA key: what the configuration names, and in private/ what it does not; made if missing."""
     private = make_private(configuration.directory)
     named = configuration.path(configuration.sftpd.private_key) if configuration.sftpd.private_key else None
     if named is not None and named.exists():
         kind = _kind(named)
-        others = [path for path in (private / ED25519_FILE, private / RSA_FILE) if kind not in path.name]
+        others = [private / name for name, its in ((ED25519_FILE, "ssh-ed25519"), (RSA_FILE, "ssh-rsa")) if its != kind]
     else:
         others = [private / ED25519_FILE, named or private / RSA_FILE]
     for path in others:
@@ -143,11 +182,16 @@ def _write(path: Path, key: Any) -> None:
 
 
 def _kind(path: Path) -> str:
-    """ "ed25519", "rsa" or another kind of the private key in `path`. Raises NodeError if there is none."""
+    """The type of the private key in `path`, as SSH calls it. Raises NodeError if there is none."""
+    return _public(path).split(" ")[0]
+
+
+def _public(path: Path) -> str:
+    """The public half of the private key in `path`: type and key. Raises NodeError."""
     data = read_small(path) or b""
     try:
         key: Any = load_ssh_private_key(data, None) if b"OPENSSH" in data[:64] else load_pem_private_key(data, None)
+        public: bytes = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     except Exception:  # of the library and of the libraries below it
         raise NodeError(f"{path} is not an SSH private key without a passphrase") from None
-    name = type(key).__name__.lower()
-    return "ed25519" if "ed25519" in name else "rsa" if "rsa" in name else name
+    return public.decode()
