@@ -14,6 +14,7 @@ from twisted.conch.avatar import ConchUser
 from twisted.conch.ssh.channel import SSHChannel
 from twisted.conch.ssh.connection import SSHConnection
 
+from frontends.sftp.conch_log import CONCH_LOG
 from frontends.sftp.session import Session
 from frontends.sftp.wire import BadPacket
 from frontends.virtual_tree import Tree
@@ -45,6 +46,8 @@ class SftpUser(ConchUser):
 class Connection(SSHConnection):
     """Lets a channel say itself when its window opens, and refuses what is not a channel's."""
 
+    _log = CONCH_LOG
+
     def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
         number, size = struct.unpack_from(">2L", packet)
         channel = self.channels[number]
@@ -63,6 +66,7 @@ class SftpChannel(SSHChannel):
     """One channel. It ends with exit status 0: scp takes none at all for a failure."""
 
     name = b"session"
+    _log = CONCH_LOG
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         options.update(localWindow=WINDOW, localMaxPacket=LARGEST_SSH_PACKET)

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from frontends.accounts import Accounts, TooManyLogins
 from frontends.sftp.channel import SftpUser
+from frontends.sftp.conch_log import CONCH_LOG
 from frontends.virtual_tree import Tree
 from lafs.capability import Cap
 from lafs.tasks import Clock, spawn
@@ -30,6 +31,7 @@ _BROKEN_ALGORITHMS = (b"ssh-rsa", b"ssh-dss")
 class Login(SSHUserAuthServer):
     """A minute to log in, and a few attempts. `Accounts` slows those with passwords."""
 
+    _log = CONCH_LOG
     attemptsBeforeDisconnect = 8
     loginTimeout = 60
     passwordDelay = 0

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IAddress
 
 from frontends.accounts import Accounts
 from frontends.sftp.channel import Connection
+from frontends.sftp.conch_log import CONCH_LOG
 from frontends.sftp.login import Login, make_portal
 from frontends.virtual_tree import Tree
 from lafs.capability import Cap
@@ -40,6 +41,7 @@ _USER_KEY_ALGORITHMS = (
 class Transport(SSHServerTransport):
     """One connection, with nothing old in it: no CBC, no SHA-1, no compression."""
 
+    _log = CONCH_LOG
     ourVersionString = b"SSH-2.0-lafs"
     supportedCiphers = [b"aes128-ctr", b"aes256-ctr", b"aes192-ctr"]  # noqa: RUF012 - as in the base class
     supportedMACs = [b"hmac-sha2-256", b"hmac-sha2-512"]  # noqa: RUF012
@@ -88,6 +90,7 @@ class Server(SSHFactory):
 
     protocol = Transport
     services = {b"ssh-userauth": Login, b"ssh-connection": Connection}  # noqa: RUF012
+    _log = CONCH_LOG
     noisy = False
     primes = None
 
