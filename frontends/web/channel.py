@@ -68,6 +68,7 @@ class Exchange:
         self.answered = False
         self._body_received = False
         self._concluded = False
+        self._chunked = False
         self._gone = False
         self._work: Deferred[None] | None = None
         self._writer: Deferred[None] | None = None
@@ -79,6 +80,10 @@ class Exchange:
 
     def gotLength(self, length: int | None) -> None:
         self.body.length = length
+
+    def knows_version(self, version: bytes) -> None:
+        """Which HTTP the client speaks: only 1.1 has bodies whose length is not announced."""
+        self._chunked = version == b"HTTP/1.1"
 
     def handleContentChunk(self, data: bytes) -> None:
         self.body.feed(data)
@@ -146,6 +151,28 @@ class Exchange:
             as_it_is = isinstance(data, bytes) or (size > READ_SIZE and not self.channel.secure)
             self._send(data if as_it_is else bytes(data))
             self.sent += size
+
+    def start_unmeasured(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send the head of an answer of unknown length. Its body goes through `write_piece`, and `finish_unmeasured` ends it.
+
+        It is chunked, or ends with the connection if the client does not know that.
+        """
+        if self._chunked:
+            headers = [*headers, (b"Transfer-Encoding", b"chunked")]
+        else:
+            self.channel.persistent = 0
+        self.start(status, headers)
+
+    def write_piece(self, data: bytes) -> None:
+        """Send a part of such a body. Await `drained` now and then."""
+        if data:
+            self.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def finish_unmeasured(self) -> None:
+        """Such an answer is complete."""
+        if self._chunked:
+            self.write(b"0\r\n\r\n")
+        self.finish()
 
     async def drained(self) -> None:
         """Return when the client has taken enough of what was written. Returns also, soon, when it is gone."""
@@ -230,6 +257,7 @@ class Channel(HTTPChannel):
         exchange = self.requests[-1]
         self.persistent = self.checkPersistence(exchange, self._version)  # type: ignore[no-untyped-call]
         exchange.gotLength(self.length)
+        exchange.knows_version(self._version)
         expectations = exchange.requestHeaders.getRawHeaders(b"Expect") or [b""]
         self._asked_to_continue = expectations[0].lower() == b"100-continue" and self._version == b"HTTP/1.1"
         if self.length != 0 and (self.length is None or self.length > WHOLE_BODY or self._asked_to_continue):

@@ -2,20 +2,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from frontends.web.content_labels import ContentLabels
 from frontends.web.errors import Explainer
 from frontends.web.history import History
+from frontends.web.operations import Operations
 from frontends.web.pages import Pages
 from frontends.web.sessions import Sessions
 from lafs.capability import Cap, MutableFormat
 from lafs.crypto.rsa import PrivateKey
+from lafs.directory.deep_walk import Visit
 from lafs.directory.directory import Directory
 from lafs.directory.traversal import Trail
+from lafs.health import CheckResults, RepairResults
 from lafs.interfaces import FileNode, MutableFileNode, NewChild, NodeStatus, Replace, Source, UploadResult
 from lafs.tasks import Clock
 from lafs.workers import InlineWorkers, Workers
@@ -62,6 +65,12 @@ class Files(Protocol):
         passed: Collection[Directory] = ...,
     ) -> None: ...
 
+    def walk(self, cap: Cap) -> AsyncGenerator[Visit, None]: ...
+
+    async def check(self, cap: Cap, verify: bool = ..., add_lease: bool = ...) -> CheckResults | None: ...
+
+    async def check_and_repair(self, cap: Cap, verify: bool = ..., add_lease: bool = ...) -> RepairResults | None: ...
+
 
 @frozen
 class Gateway:
@@ -81,6 +90,7 @@ class Gateway:
     workers: Workers = field(factory=InlineWorkers)
     """Where large pages are made."""
     random: Callable[[int], bytes] = os.urandom
+    operations: Operations = field(init=False, default=Factory(lambda self: Operations(self.clock), takes_self=True))
 
     def explained(self, error: BaseException) -> str:
         """What a page says of `error`."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 
 from frontends.web import (
+    checking,
     content_origin,
     directory_pages,
     directory_posts,
@@ -18,6 +19,8 @@ from frontends.web import (
     links,
     node_pages,
     objects,
+    operation_pages,
+    streams,
     unlinked,
 )
 from frontends.web.answers import Reply, redirect
@@ -113,6 +116,8 @@ OBJECTS: Mapping[tuple[Kind, str, str], ObjectHandler] = {
         }.items()
     },
     (Kind.DIRECTORY, "GET", "enter"): content_origin.enter,
+    **{(kind, "POST", "check"): checking.check for kind in (Kind.FILE, Kind.MUTABLE_FILE, Kind.DIRECTORY, Kind.UNKNOWN)},
+    **{(Kind.DIRECTORY, "POST", t): handler for t, handler in {**operation_pages.STARTS, **streams.STREAMS}.items()},
     (Kind.DIRECTORY, "PUT", "mkdir"): links.mkdir_here,
     (Kind.DIRECTORY, "PUT", "uri"): links.put_cap,
     **{(Kind.DIRECTORY, "POST", t): handler for t, handler in directory_posts.POSTS.items()},
@@ -236,7 +241,7 @@ async def _object(gateway: Gateway, request: Request, kind: Kind, target: Target
             raise NoSuchChild(target.missing[0])
         status, explanation = OTHERWISE[kind, request.method]
         raise Refusal(status, explanation.format(t=t))
-    when_done = destination(request, request.arguments) if request.method == "POST" else ""
+    when_done = destination(request, request.arguments) if request.method == "POST" and t not in streams.STREAMS else ""
     reply = await handler(gateway, request, target)
     return redirect(when_done) if when_done else reply
 
@@ -270,6 +275,7 @@ MOUNTS: Mapping[str, Handler] = {
     "": node_pages.welcome,
     "status": node_pages.operations,
     "statistics": node_pages.statistics,
+    "operations": operation_pages.operation,
     "helper_status": node_pages.helper,
     "css": node_pages.asset,
     "img": node_pages.asset,

@@ -93,7 +93,8 @@ class GatewaySite(HTTPFactory):
         """Twisted's would open its own access log."""
 
     def stopFactory(self) -> None:
-        """Nothing was opened."""
+        """Slow operations end with the gateway."""
+        self._gateway.operations.stop()
 
     def common_headers(self) -> bytes:
         """The lines that every answer has, Date among them. Made anew once a second."""

@@ -38,7 +38,12 @@ async def source_of(body: Body) -> Source:
 
 def destination(request: Request, arguments: Arguments) -> str:
     """Where to send the browser when all is done; "" for nowhere special. Raises Refusal for any place but this gateway."""
-    place = arguments.get("when_done")
+    return own_place(request, arguments, "when_done")
+
+
+def own_place(request: Request, arguments: Arguments, name: str) -> str:
+    """The place that the argument `name` names; "" if none. Raises Refusal for any but on this gateway."""
+    place = arguments.get(name)
     try:
         parts = urlsplit(place)
     except ValueError:
@@ -49,7 +54,7 @@ def destination(request: Request, arguments: Arguments) -> str:
     )
     # Browsers drop control characters and take a backslash for a slash, so "/\\host" and "/<tab>/host" lead away.
     if not own or "\\" in place or place.startswith("//") or any(character <= " " for character in place):
-        raise Refusal(400, "when_done= must be a place on this gateway.")
+        raise Refusal(400, f"{name}= must be a place on this gateway.")
     return place
 
 

@@ -118,6 +118,9 @@ class Replay:
             assert not any(self.fill(piece) in text for piece in wanted), text
         elif how == "json":
             self._match(wanted, json.loads(response.body))
+        elif how == "json_lines":
+            lines = [json.loads(line) for line in text.splitlines() if line]
+            self._match(wanted, lines)
         else:
             raise NotImplementedError(how)
 
