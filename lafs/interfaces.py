@@ -6,7 +6,7 @@ for a test, without its caller knowing. Values are frozen; everything that waits
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, cast
 
 from attrs import field, frozen
 
@@ -48,6 +48,8 @@ class ServerVersion:
     available_space: int
     maximum_immutable_share_size: int
     maximum_mutable_share_size: int = 69_105_000_000_000_000
+    whole_shares: bool = False
+    """Whether it is a `WholeShareServer` as well."""
 
     @property
     def takes_immutable_shares(self) -> bool:
@@ -97,7 +99,8 @@ class Allocation:
 class StoredShares:
     """The answer to `store_shares`. Share numbers: `already` are there (all of the file, whichever were sent), `stored` are now.
 
-    `refused` were sent and are in neither: no space, read-only, or someone else is writing them.
+    `refused` were sent and are in neither: no space, read-only, someone else is writing them, or the server has other shares of the
+    file, and who sent these should think again about where they belong.
     """
 
     already: frozenset[int] = frozenset()
@@ -236,6 +239,13 @@ class GridServer:
     identity: ServerIdentity
     storage: StorageServer = field(repr=False)
     version: ServerVersion = field(repr=False)
+    whole_shares: WholeShareServer | None = field(default=None, repr=False)
+    """`storage` again, if it takes and gives whole small shares."""
+
+    @classmethod
+    def of(cls, identity: ServerIdentity, storage: StorageServer, version: ServerVersion) -> GridServer:
+        """A server that says `version` of itself."""
+        return cls(identity, storage, version, cast("WholeShareServer", storage) if version.whole_shares else None)
 
 
 class Grid(Protocol):

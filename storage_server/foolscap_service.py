@@ -8,7 +8,7 @@ Spec: 05 §11.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
@@ -28,6 +28,7 @@ from lafs.interfaces import (
     SlotTest,
     SlotWrite,
     StorageServer,
+    WholeShareServer,
 )
 from lafs.protocol import storage_version
 from lafs.protocol.remote_interfaces import RIBucketReader, RIBucketWriter, RIStorageServer
@@ -67,11 +68,15 @@ def _for_the_wire(failure: Failure) -> Failure:
     return Failure(ERRORS.get(type(error), errors.ServerError)(str(error)))  # type: ignore[no-untyped-call]
 
 
+class ServedStore(StorageServer, WholeShareServer, Protocol):
+    """What is behind the door."""
+
+
 @implementer(RIStorageServer)
 class FoolscapStorageService(Referenceable):
     """What a storage FURL leads to."""
 
-    def __init__(self, store: StorageServer) -> None:
+    def __init__(self, store: ServedStore) -> None:
         self._store = store
 
     def remote_get_version(self) -> Deferred[Any]:
@@ -88,6 +93,14 @@ class FoolscapStorageService(Referenceable):
     ) -> Deferred[Any]:
         secrets = LeaseSecrets(renew_secret, cancel_secret)
         return answered(self._allocate(storage_index, secrets, frozenset(sharenums), allocated_size, canary))
+
+    def remote_lafs_store_shares(
+        self, storage_index: bytes, renew_secret: bytes, cancel_secret: bytes, shares: Mapping[int, bytes]
+    ) -> Deferred[Any]:
+        return answered(self._store_shares(storage_index, LeaseSecrets(renew_secret, cancel_secret), shares))
+
+    def remote_lafs_read_shares(self, storage_index: bytes, readv: Sequence[tuple[int, int]]) -> Deferred[Any]:
+        return answered(self._read_shares(storage_index, readv))
 
     def remote_add_lease(self, storage_index: bytes, renew_secret: bytes, cancel_secret: bytes) -> Deferred[Any]:
         return answered(self._add_lease(storage_index, LeaseSecrets(renew_secret, cancel_secret)))
@@ -124,6 +137,15 @@ class FoolscapStorageService(Referenceable):
     ) -> tuple[set[int], dict[int, BucketWriter]]:
         allocation = await self._store.allocate_shares(_index(storage_index), numbers, size, secrets)
         return set(allocation.existing), WatchedWriters(allocation, canary).writers
+
+    async def _store_shares(
+        self, storage_index: bytes, secrets: LeaseSecrets, shares: Mapping[int, bytes]
+    ) -> tuple[set[int], set[int], set[int]]:
+        answer = await self._store.store_shares(_index(storage_index), secrets, shares)
+        return set(answer.already), set(answer.stored), set(answer.refused)
+
+    async def _read_shares(self, storage_index: bytes, ranges: Sequence[tuple[int, int]]) -> dict[int, list[bytes]]:
+        return _read_data(await self._store.read_shares(_index(storage_index), _ranges(ranges)))
 
     async def _add_lease(self, storage_index: bytes, secrets: LeaseSecrets) -> None:
         await self._store.add_lease(_index(storage_index), secrets)

@@ -126,7 +126,7 @@ class ShareStore:
 
     async def version(self) -> ServerVersion:
         available = await self._run(self._room.available)
-        return ServerVersion(f"lafs/{__version__}", available, available)
+        return ServerVersion(f"lafs/{__version__}", available, available, whole_shares=True)
 
     async def allocate_shares(
         self, storage_index: StorageIndex, share_numbers: frozenset[int], size: int, secrets: LeaseSecrets
@@ -270,6 +270,9 @@ class ShareStore:
             stored = await self._store_in_journal(storage_index, secrets, shares)
             if stored is not None:
                 return stored
+        held = await self._allocate(storage_index, {}, secrets)
+        if held.existing - shares.keys():
+            return StoredShares(already=held.existing, refused=frozenset(shares.keys() - held.existing))
         allocation = await self._allocate(storage_index, {number: len(shares[number]) for number in shares}, secrets)
         outcomes = await settle(_fill(writer, shares[number]) for number, writer in allocation.writers.items())
         for outcome in outcomes:

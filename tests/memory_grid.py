@@ -109,7 +109,10 @@ class Collector:
 
 
 class Grid:
-    """`servers` machines and one client. `latency` in seconds, one way; `capacity` of each disk in bytes."""
+    """`servers` machines and one client. `latency` in seconds, one way; `capacity` of each disk in bytes.
+
+    With `whole_shares`, small files go the short way.
+    """
 
     def __init__(
         self,
@@ -119,6 +122,7 @@ class Grid:
         seed: int = 0,
         bytes_per_second: float | None = None,
         capacity: int | None = None,
+        whole_shares: bool = False,
     ) -> None:
         self.time = VirtualTime(start=1_000_000.0)
         self._generate_key = known_keys()
@@ -133,6 +137,7 @@ class Grid:
                 self.network,
                 lambda: latency,
                 bytes_per_second,
+                whole_shares=whole_shares,
             )
             for number in range(servers)
         ]

@@ -31,6 +31,7 @@ from lafs.interfaces import (
     ShareReader,
     SlotSecrets,
     SlotWrite,
+    StoredShares,
 )
 from lafs.protocol import storage_version
 from lafs.protocol.remote_interfaces import INTEGER, LARGEST_BYTES, LARGEST_REASON, MOST_SHARES
@@ -60,7 +61,7 @@ LOST: Final = (DeadReferenceError, ConnectionDone, ConnectionLost, ConnectionAbo
 
 
 class FoolscapServer:
-    """Implements `lafs.interfaces.StorageServer` on a RemoteReference to a storage server.
+    """Implements `lafs.interfaces.StorageServer` and `WholeShareServer` on a RemoteReference to a storage server.
 
     `name` is put into messages of errors: eight characters of the server id.
     """
@@ -101,6 +102,24 @@ class FoolscapServer:
             for number, reader in readers.items()
             if _is_share_number(number)
         }
+
+    async def store_shares(
+        self, storage_index: StorageIndex, secrets: LeaseSecrets, shares: Mapping[int, Bytes]
+    ) -> StoredShares:
+        """See `lafs.interfaces.WholeShareServer`. Only for servers whose version says that they have it, like the next."""
+        whole = {number: data if type(data) is bytes else bytes(data) for number, data in shares.items()}
+        answer = await self._call("lafs_store_shares", storage_index.raw, secrets.renew, secrets.cancel, whole)
+        already, stored, refused = (frozenset(filter(_is_share_number, numbers)) for numbers in answer)
+        return StoredShares(already, stored & shares.keys(), refused)
+
+    async def read_shares(self, storage_index: StorageIndex, ranges: Sequence[ByteRange]) -> Mapping[int, Sequence[bytes]]:
+        answer = await self._call(
+            "lafs_read_shares",
+            storage_index.raw,
+            [(each.offset, each.length) for each in ranges],
+            _resultConstraint=_read_data_within(ranges),
+        )
+        return self._checked(answer, ranges)
 
     async def add_lease(self, storage_index: StorageIndex, secrets: LeaseSecrets) -> None:
         try:

@@ -87,7 +87,7 @@ class KnownServer:
             self._version = await connection.storage.version()
             self._connection = connection
             self._connected_since = self._clock.seconds()
-            self.server = GridServer(self.announced.identity, connection.storage, self._version)
+            self.server = GridServer.of(self.announced.identity, connection.storage, self._version)
             self._changed()
             await connection.when_lost()
         finally:
@@ -102,7 +102,7 @@ class LocalServer:
     """A share store of this very process."""
 
     def __init__(self, identity: ServerIdentity, storage: StorageServer, version: ServerVersion) -> None:
-        self.server = GridServer(identity, storage, version)
+        self.server = GridServer.of(identity, storage, version)
 
     def start(self) -> None:
         """It is there."""

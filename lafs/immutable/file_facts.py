@@ -77,7 +77,9 @@ class FileFacts:
     def _expect(self, segmentation: Segmentation) -> None:
         """Set what is likely: the truth once the UEB is known, a guess before."""
         self.likely_segmentation = segmentation
-        self.likely_offsets: ShareOffsets = ShareLayout.of(segmentation, self.cap.total).offsets
+        layout = ShareLayout.of(segmentation, self.cap.total)
+        self.likely_share_size: int = layout.share_size
+        self.likely_offsets: ShareOffsets = layout.offsets
         self.likely_tree_shape: TreeShape | None
         try:
             self.likely_tree_shape = TreeShape.of(segmentation.count)

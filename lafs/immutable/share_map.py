@@ -13,6 +13,7 @@ from attrs import define, field
 from lafs.immutable.file_facts import FileFacts
 from lafs.immutable.server_speeds import ServerSpeeds
 from lafs.immutable.share_state import ShareState
+from lafs.immutable.whole_shares import SmallShare
 from lafs.interfaces import GridServer, ShareReader
 
 
@@ -112,4 +113,5 @@ class ShareMap:
     @property
     def weight(self) -> int:
         """Bytes held, roughly."""
-        return sum(share.state.weight for share in self)
+        read_already = sum(share.reader.weight for share in self if isinstance(share.reader, SmallShare))
+        return read_already + sum(share.state.weight for share in self)

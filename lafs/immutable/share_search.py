@@ -20,6 +20,7 @@ from lafs.immutable.file_facts import FileFacts
 from lafs.immutable.server_speeds import ServerSpeeds
 from lafs.immutable.share_density import ShareDensity
 from lafs.immutable.share_map import ShareMap
+from lafs.immutable.whole_shares import find_shares
 from lafs.interfaces import Grid, GridServer
 from lafs.tasks import Clock, Timer, spawn, within
 
@@ -143,7 +144,7 @@ class ShareSearch:
     async def _question(self, server: GridServer) -> None:
         started = self._clock.seconds()
         try:
-            question = server.storage.list_shares(self._facts.cap.storage_index)
+            question = find_shares(server, self._facts.cap.storage_index, self._facts.likely_share_size)
             readers = await within(FIND_TIMEOUT, self._clock, question)
         except CancelledError:
             raise

@@ -5,7 +5,7 @@ and the slowest of the servers that are kept sets the pace. Called by `lafs.file
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from weakref import WeakSet, WeakValueDictionary
 
 from attrs import field, frozen
@@ -22,6 +22,7 @@ from lafs.immutable.parameters import EncodingParameters
 from lafs.immutable.segmentation import Segmentation
 from lafs.immutable.share_allocation import Homes, ShareAllocator
 from lafs.immutable.share_outbox import Pace, ShareOutbox
+from lafs.immutable.whole_shares import SMALL_SHARE, CodedFile, store_at_once
 from lafs.interfaces import Grid, GridServer, LeaseSecrets, Source, UploadResult
 from lafs.tasks import Clock, Lane, forget, settle, sleep, spawn
 from lafs.workers import Workers
@@ -69,11 +70,13 @@ class Uploader:
         return await lane.submit(lambda: self._upload(source, size, job))
 
     async def _upload(self, source: Source, size: int, job: _Job) -> UploadResult:
-        key, layout, encoding = job.key, job.layout, job.encoding
+        key, layout = job.key, job.layout
         began = self._clock.seconds()
         encoder = Encoder(source, key, layout, self._workers)
         try:
             encoder.start()
+            if layout.share_size <= SMALL_SHARE and self._takes_whole_shares(job):
+                return await self._upload_small(encoder, size, job)
             homes = await self._find_homes(job)
             placed = self._clock.seconds()
             stored: Mapping[int, Sequence[GridServer]] = homes.existing
@@ -87,15 +90,36 @@ class Uploader:
                 ueb_hash, stored = await self._push(encoder, homes, job)
         finally:
             encoder.close()
-        ended = self._clock.seconds()
-        return UploadResult(
-            cap=ImmutableReadCap(key, ueb_hash, encoding.needed, encoding.total, size),
-            size=size,
-            pushed_shares=len(homes.granted.keys() & stored.keys()),
-            existing_shares=len(homes.existing),
-            sharemap={share: frozenset(each.identity.server_id for each in held) for share, held in stored.items()},
-            timings={"peer_selection": placed - began, "total_encode_and_push": ended - placed, "total": ended - began},
+        times = began, placed, self._clock.seconds()
+        return _result(job, size, ueb_hash, stored, homes.granted.keys(), homes.existing.keys(), times)
+
+    async def _upload_small(self, encoder: Encoder, size: int, job: _Job) -> UploadResult:
+        """Store what is so small that all of it is coded first."""
+        began = self._clock.seconds()
+        coded = await CodedFile.of(encoder, job.layout)
+        at_once = await store_at_once(
+            coded.shares,
+            job.storage_index,
+            self._grid.for_upload(job.storage_index),
+            job.encoding.happy,
+            lambda server: self._secrets_for(job.storage_index, server),
+            self._suspects,
+            self._clock,
         )
+        placed = self._clock.seconds()
+        stored, new = at_once.sharemap, at_once.new
+        existing: Set[int] = stored.keys()
+        if not at_once.complete:
+            homes = await self._find_homes(job)
+            placed = self._clock.seconds()
+            _, stored = await self._push(coded, homes, job)
+            new, existing = new | homes.granted.keys(), homes.existing.keys()
+        times = began, placed, self._clock.seconds()
+        return _result(job, size, coded.ueb_hash, stored, new, existing - at_once.new, times)
+
+    def _takes_whole_shares(self, job: _Job) -> bool:
+        servers = self._grid.for_upload(job.storage_index)[: job.encoding.total]
+        return bool(servers) and all(server.whole_shares is not None for server in servers)
 
     async def _recognise(self, encoder: Encoder, homes: Homes, job: _Job) -> bytes | None:
         happy = job.encoding.happy
@@ -122,7 +146,7 @@ class Uploader:
         return homes
 
     async def _push(
-        self, encoder: Encoder, homes: Homes, job: _Job
+        self, encoder: Encoder | CodedFile, homes: Homes, job: _Job
     ) -> tuple[bytes, Mapping[int, Sequence[GridServer]]]:
         """Send every granted share. Returns the UEB hash, and where shares are now known to be."""
         pace = Pace()
@@ -149,6 +173,27 @@ class Uploader:
         finally:
             overdue_check.addErrback(lambda _: None)
             overdue_check.cancel()
+
+
+def _result(
+    job: _Job,
+    size: int,
+    ueb_hash: bytes,
+    stored: Mapping[int, Sequence[GridServer]],
+    new: Set[int],
+    existing: Set[int],
+    times: tuple[float, float, float],
+) -> UploadResult:
+    """What is told of an upload that sent the shares `new` and found `existing`. `times`: when it began, had its homes, ended."""
+    began, placed, ended = times
+    return UploadResult(
+        cap=ImmutableReadCap(job.key, ueb_hash, job.encoding.needed, job.encoding.total, size),
+        size=size,
+        pushed_shares=len(new & stored.keys()),
+        existing_shares=len(existing),
+        sharemap={share: frozenset(each.identity.server_id for each in held) for share, held in stored.items()},
+        timings={"peer_selection": placed - began, "total_encode_and_push": ended - placed, "total": ended - began},
+    )
 
 
 async def give_up_overdue(outboxes: Sequence[ShareOutbox], clock: Clock) -> None:

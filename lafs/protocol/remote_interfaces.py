@@ -5,7 +5,8 @@ every message, coming or going, against them. The remote names and the names of 
 reference whose interface is unknown to its receiver is refused. Spec: 05 §11.1-§11.2, §12.1.
 
 Two things differ from the letter of the peer's interfaces, neither visible to honest peers: a single byte string is
-bounded (`LARGEST_BYTES`), and an announcement is what the spec says it must be, three byte strings.
+bounded (`LARGEST_BYTES`), and an announcement is what the spec says it must be, three byte strings. And a storage server has
+two methods more, named `lafs_...`, which only our own clients call, and only on servers that say they have them.
 """
 # ruff: noqa: N801 - the names of the interfaces are the peer's.
 from __future__ import annotations
@@ -17,6 +18,8 @@ from foolscap.api import ChoiceOf, DictOf, ListOf, RemoteInterface, SetOf, Tuple
 from foolscap.constraint import ByteStringConstraint, IntegerConstraint
 from foolscap.remoteinterface import RemoteInterfaceConstraint, RemoteMethodSchema
 from foolscap.slicers.none import Nothing
+
+from lafs.interfaces import LARGEST_WHOLE_SHARE
 
 LARGEST_BYTES = 512 * 1024 * 1024
 """Bytes in one byte string of a storage call. The peer sets no limit and holds whatever is sent; the largest thing that
@@ -34,6 +37,12 @@ MOST_SHARES = 256
 STORAGE_V1 = b"http://allmydata.org/tahoe/protocols/storage/v1"
 """The key under which a storage server describes itself. Spec: 05 §11.3."""
 
+LAFS = b"lafs"
+"""The key under which our own servers tell what they can do besides. The peer's clients pass over it."""
+
+WHOLE_SHARES = b"whole-shares"
+"""The key in there whose value says whether the methods `lafs_store_shares` and `lafs_read_shares` may be called."""
+
 INTRODUCER_V2 = b"http://allmydata.org/tahoe/protocols/introducer/v2"
 """The key that an introducer must have in its version. Spec: 05 §12.1."""
 
@@ -50,6 +59,7 @@ HASH = ByteStringConstraint(minLength=32, maxLength=32)
 INTEGER = IntegerConstraint(maxBytes=1024)
 OFFSET = IntegerConstraint(maxBytes=8)
 SHARE_DATA = ByteStringConstraint(maxLength=LARGEST_BYTES)
+WHOLE_SHARE = ByteStringConstraint(maxLength=LARGEST_WHOLE_SHARE)
 SHORT_BYTES = ByteStringConstraint(maxLength=1000)
 REASON = ByteStringConstraint(maxLength=LARGEST_REASON)
 SHARE_NUMBERS = SetOf(INTEGER, maxLength=MOST_SHARES)
@@ -97,6 +107,14 @@ class RIStorageServer(RemoteInterface):
     )
     add_lease = method(ANYTHING, storage_index=STORAGE_INDEX, renew_secret=HASH, cancel_secret=HASH)
     get_buckets = method(DictOf(INTEGER, RIBucketReader, maxKeys=MOST_SHARES), storage_index=STORAGE_INDEX)
+    lafs_store_shares = method(
+        TupleOf(SHARE_NUMBERS, SHARE_NUMBERS, SHARE_NUMBERS),
+        storage_index=STORAGE_INDEX,
+        renew_secret=HASH,
+        cancel_secret=HASH,
+        shares=DictOf(INTEGER, WHOLE_SHARE, maxKeys=MOST_SHARES),
+    )
+    lafs_read_shares = method(READ_DATA, storage_index=STORAGE_INDEX, readv=READ_VECTOR)
     slot_readv = method(READ_DATA, storage_index=STORAGE_INDEX, shares=ListOf(INTEGER), readv=READ_VECTOR)
     slot_testv_and_readv_and_writev = method(
         TupleOf(bool, READ_DATA),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lafs.interfaces import ServerVersion
-from lafs.protocol.remote_interfaces import STORAGE_V1
+from lafs.protocol.remote_interfaces import LAFS, STORAGE_V1, WHOLE_SHARES
 
 LARGEST_SIZE = 2**64
 """What servers say when they do not know how much space they have. Anything beyond is taken for this."""
@@ -31,6 +31,7 @@ def parse(answer: object) -> ServerVersion:
         available_space=_size(storage.get(b"available-space"), largest_immutable),
         maximum_immutable_share_size=largest_immutable,
         maximum_mutable_share_size=_size(storage.get(b"maximum-mutable-share-size"), LARGEST_MUTABLE),
+        whole_shares=_takes_whole_shares(outer.get(LAFS)),
     )
 
 
@@ -47,7 +48,12 @@ def pack(version: ServerVersion) -> dict[bytes, Any]:
             b"prevents-read-past-end-of-share-data": True,
         },
         b"application-version": version.application.encode("utf-8"),
+        LAFS: {WHOLE_SHARES: version.whole_shares},
     }
+
+
+def _takes_whole_shares(value: object) -> bool:
+    return isinstance(value, Mapping) and value.get(WHOLE_SHARES) is True
 
 
 def _size(value: object, otherwise: int) -> int:

@@ -41,6 +41,8 @@ class Names(SynchronousTestCase):
                 "allocate_buckets": [*lease, "sharenums", "allocated_size", "canary"],
                 "add_lease": lease,
                 "get_buckets": ["storage_index"],
+                "lafs_store_shares": [*lease, "shares"],
+                "lafs_read_shares": ["storage_index", "readv"],
                 "slot_readv": ["storage_index", "shares", "readv"],
                 "slot_testv_and_readv_and_writev": ["storage_index", "secrets", "tw_vectors", "r_vector"],
                 "advise_corrupt_share": ["share_type", "storage_index", "shnum", "reason"],

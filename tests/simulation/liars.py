@@ -5,13 +5,23 @@ bounded time, with the right bytes or with an error. Used by `world.py` and the 
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import ServerError
-from lafs.interfaces import Allocation, Bytes, LeaseSecrets, ShareReader, ShareWriter, StorageServer
+from lafs.interfaces import (
+    Allocation,
+    ByteRange,
+    Bytes,
+    LeaseSecrets,
+    ShareReader,
+    ShareWriter,
+    StorageServer,
+    StoredShares,
+    WholeShareServer,
+)
 
 LIES: Final = (
     "flip",  # one bit of an answer to a read
@@ -93,6 +103,31 @@ class Liar:
         for number in claimed:
             writers.setdefault(number, Nothing())
         return Allocation(existing.union(self.claims()), writers)
+
+    async def read_shares(self, storage_index: StorageIndex, ranges: Sequence[ByteRange]) -> Mapping[int, Sequence[bytes]]:
+        self.trouble()
+        honest = await cast("WholeShareServer", self._honest).read_shares(storage_index, ranges)
+        if self.tells("forget"):
+            return {}
+        shares = dict(honest)
+        if len(shares) > 1 and self.tells("swap"):
+            first, *others = shares.values()
+            shares = dict(zip(shares, [*others, first], strict=True))
+        told = {
+            number: [self.falsify(piece, asked.length) for piece, asked in zip(pieces, ranges, strict=True)]
+            for number, pieces in shares.items()
+        }
+        return {number: [b""] * len(ranges) for number in self.claims()} | told
+
+    async def store_shares(
+        self, storage_index: StorageIndex, secrets: LeaseSecrets, shares: Mapping[int, Bytes]
+    ) -> StoredShares:
+        self.trouble()
+        if self.tells("discard"):
+            return StoredShares(stored=frozenset(shares))
+        honest = await cast("WholeShareServer", self._honest).store_shares(storage_index, secrets, shares)
+        already = frozenset() if self.tells("forget") else honest.already
+        return StoredShares(already.union(self.claims()), honest.stored, honest.refused)
 
 
 class FalseReader:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from random import Random
 from typing import Any, Literal
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 
 from lafs.crypto.derivations import ring_position
@@ -95,6 +95,8 @@ class Machine:
     lag: Callable[[], float]
     bytes_per_second: float | None = None
     readonly: bool = False
+    whole_shares: bool = False
+    """Whether its clients are told that it takes and gives whole shares; servers of the peer do not."""
     durability: Literal["full", "relaxed"] = "full"
     disguise: Callable[[StorageServer], StorageServer] = lambda store: store
     workers_for: Callable[[TenantClock], Workers] = lambda clock: InlineWorkers()
@@ -151,7 +153,7 @@ class Machine:
             connection.cut()
             return False
         if connection.connected:
-            self.server = GridServer(self.identity, connection, version)
+            self.server = GridServer.of(self.identity, connection, evolve(version, whole_shares=self.whole_shares))
         return connection.connected
 
     def kill(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -32,6 +32,8 @@ from lafs.interfaces import (
     SlotSecrets,
     SlotWrite,
     StorageServer,
+    StoredShares,
+    WholeShareServer,
 )
 from lafs.tasks import forget, spawn
 
@@ -277,6 +279,19 @@ class Connection:
             return {number: FarReader(self, reader) for number, reader in answer.items()}
 
         return await self.ask("list_shares", list_them)
+
+    async def store_shares(
+        self, storage_index: StorageIndex, secrets: LeaseSecrets, shares: Mapping[int, Bytes]
+    ) -> StoredShares:
+        server = cast("WholeShareServer", self._server)
+        size = sum(len(data) for data in shares.values())
+        self.network.bytes_written += size
+        return await self.ask("store_shares", lambda: server.store_shares(storage_index, secrets, shares), size)
+
+    async def read_shares(self, storage_index: StorageIndex, ranges: Sequence[ByteRange]) -> Mapping[int, Sequence[bytes]]:
+        server = cast("WholeShareServer", self._server)
+        self.network.bytes_asked += sum(each.length for each in ranges)
+        return await self.ask("read_shares", lambda: server.read_shares(storage_index, ranges))
 
     async def add_lease(self, storage_index: StorageIndex, secrets: LeaseSecrets) -> None:
         await self.ask("add_lease", lambda: self._server.add_lease(storage_index, secrets))

@@ -414,11 +414,21 @@ class WholeShareConformance(StorageServerTests):
             server = await self.make_server()
             first = {1: contents(size, 1), 7: contents(size, 7)}
             await server.store_shares(INDEX, LEASE, first)
-            answer = await server.store_shares(INDEX, OTHER_LEASE, {1: contents(size, 9), 2: contents(size, 2)})
+            more = {1: contents(size, 9), 2: contents(size, 2), 7: contents(size, 9)}
+            answer = await server.store_shares(INDEX, OTHER_LEASE, more)
             self.assertEqual(answer, StoredShares(already=frozenset([1, 7]), stored=frozenset([2])))
             self.assertEqual(await self.stored(server), first | {2: contents(size, 2)})
             allocation = await server.allocate_shares(INDEX, frozenset([2, 3]), size, LEASE)
             self.assertEqual((set(allocation.existing), set(allocation.writers)), ({1, 2, 7}, {3}))
+
+    async def test_a_server_that_has_other_shares_of_the_file_tells_and_takes_nothing(self) -> None:
+        for size in (4, 100_000):
+            server = await self.make_server()
+            first = {1: contents(size, 1), 7: contents(size, 7)}
+            await server.store_shares(INDEX, LEASE, first)
+            answer = await server.store_shares(INDEX, OTHER_LEASE, {1: contents(size, 9), 2: contents(size, 2)})
+            self.assertEqual(answer, StoredShares(already=frozenset([1, 7]), refused=frozenset([2])))
+            self.assertEqual(await self.stored(server), first)
 
     async def test_of_two_that_store_the_same_share_at_once_one_is_told_it_is_there(self) -> None:
         server = await self.make_server()

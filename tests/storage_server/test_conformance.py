@@ -9,7 +9,6 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from lafs.grid.foolscap_server import FoolscapServer
-from lafs.interfaces import StorageServer
 from lafs.statistics import Counters
 from lafs.workers import InlineWorkers, ThreadWorkers
 from storage_server.share_store import ShareStore
@@ -60,9 +59,9 @@ class InThreads(InProcess):
         return await made_store(self, workers)
 
 
-class OverFoolscap(StorageServerConformance, LoopbackCase):
+class OverFoolscap(StorageServerConformance, WholeShareConformance, LoopbackCase):
     """The store behind its Foolscap door, and our own client's half in front of it."""
 
-    async def make_server(self) -> StorageServer:
+    async def make_server(self) -> FoolscapServer:
         remote, _ = await self.connected(await made_store(self))
         return FoolscapServer(remote, reactor)

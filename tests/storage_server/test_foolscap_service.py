@@ -53,8 +53,20 @@ class OnTheWire(LoopbackCase):
                     b"prevents-read-past-end-of-share-data": True,
                 },
                 b"application-version": f"lafs/{lafs.__version__}".encode(),
+                b"lafs": {b"whole-shares": True},
             },
         )
+
+    async def test_whole_shares_are_stored_and_read_in_one_call(self) -> None:
+        _, remote, _ = await self.connect()
+        shares = {1: b"one" * 1000, 4: b"four"}
+        store = ("lafs_store_shares", b"i" * 16, b"r" * 32, b"c" * 32)
+        self.assertEqual(await remote.callRemote(*store, shares), (set(), {1, 4}, set()))
+        self.assertEqual(await remote.callRemote(*store, {1: b"other"}), ({1, 4}, set(), set()))
+        self.assertEqual(await remote.callRemote(*store, {5: b"more"}), ({1, 4}, set(), {5}))
+        read = await remote.callRemote("lafs_read_shares", b"i" * 16, [(0, 5), (3, 2000)])
+        self.assertEqual(read, {number: [share[:5], share[3:2003]] for number, share in shares.items()})
+        self.assertEqual(await remote.callRemote("lafs_read_shares", b"j" * 16, [(0, 5)]), {})
 
     async def test_answers_have_the_types_that_clients_expect(self) -> None:
         _, remote, _ = await self.connect()
