@@ -111,6 +111,10 @@ class RolledBack(UnrecoverableFile):
     """Only older versions of a mutable file are found than were seen before in this process."""
 
 
+class NewerVersionAway(UnrecoverableFile):
+    """A change refused because there are signs of a newer version, of which too few shares can be found to build on it."""
+
+
 class UncoordinatedWrite(LafsError):
     """Someone else wrote the same mutable file at the same time, again and again; our change is not in it."""
 

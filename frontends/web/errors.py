@@ -23,6 +23,7 @@ from lafs.errors import (
     CircularMove,
     DataTooLarge,
     LafsError,
+    NewerVersionAway,
     NoServers,
     NoShares,
     NoSuchChild,
@@ -90,6 +91,7 @@ TABLE: Sequence[tuple[type[LafsError], int, str]] = (
         410,
         "BadCiphertextError: the shares of this file are sound, but they do not make up what its cap names." + _DETAIL,
     ),
+    (NewerVersionAway, 409, "NewerVersionAwayError: {detail}"),
     (
         UnrecoverableFile,
         410,

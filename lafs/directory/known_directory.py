@@ -129,8 +129,10 @@ class _Attempt:
     def change(self, contents: bytes) -> bytes:
         before = self._known.same(contents) or parse(contents)
         self.entries, self.outcomes = apply(before, self._view, self._edits, self._moment)
+        if self.entries is before:
+            return contents  # Nothing is written, so the next round finds nothing of this one.
         self._moment = Moment(self._moment.now, first=False)
-        return contents if self.entries is before else self.entries.contents
+        return self.entries.contents
 
 
 def _report_oddities(listing: Listing, before: Listing | None) -> None:

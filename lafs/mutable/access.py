@@ -11,14 +11,14 @@ from attrs import field, frozen
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 
-from lafs.errors import CorruptShare, NotEnoughShares, RolledBack, UnrecoverableFile
+from lafs.errors import CorruptShare, NewerVersionAway, NotEnoughShares, RolledBack, UnrecoverableFile
 from lafs.interfaces import ByteRange, Bytes, Sink
 from lafs.mutable.retrieval import Retrieval
 from lafs.mutable.share_layout import Prefix
 from lafs.mutable.share_map import FoundShare, ShareMap, Version
 from lafs.mutable.share_reading import read_sections
-from lafs.mutable.slot import SigningKey, Slot
-from lafs.mutable.survey import OF_EVERYONE, Survey, Thoroughness, note_failure
+from lafs.mutable.slot import PICTURE_SECONDS, SigningKey, Slot
+from lafs.mutable.survey import OF_EVERYONE, TO_WRITE, Survey, Thoroughness, note_failure
 from lafs.mutable.tools import Tools
 from lafs.tasks import sleep
 
@@ -28,13 +28,17 @@ OVERTAKEN_TRIES: Final = 16
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 
+PAUSES_FOR_NEWER: Final = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between looks for the rest of a newer version, before a change is refused."""
+
 
 @frozen(eq=False)
 class Newest:
-    """The newest version, and the survey that found it."""
+    """The newest version, and the survey that found it; or what this process wrote last, if it was not looked for."""
 
     shares: ShareMap
     version: Version
+    from_memory: bool = False
 
 
 class SlotAccess:
@@ -47,15 +51,48 @@ class SlotAccess:
 
     # --- versions -------------------------------------------------------------------------------------------------
 
+    def remembered(self) -> Newest | None:
+        """What this process wrote last, if it was not long ago and no server has come or gone since. Not to be taken for the newest
+        by anybody but those who write on condition that it is."""
+        picture, now = self._slot.picture, self._tools.clock.seconds()
+        if picture is None or now < self._slot.shared_until or now - picture.taken_at > PICTURE_SECONDS:
+            return None
+        if picture.servers != tuple(self._tools.grid.for_reading(self._slot.storage_index)):
+            return None
+        shares = picture.shares.copy()
+        version = shares.best()
+        return None if version is None else Newest(shares, version, from_memory=True)
+
     async def survey(self, thoroughness: Thoroughness, long_starts: bool = True) -> ShareMap:
         """Ask the servers. Never raises but when cancelled."""
         slot = self._slot
+        # Contents that are remembered are most likely those of the newest version still.
         survey = Survey(
-            self._tools, slot.storage_index, slot.examiner, thoroughness, slot.holders, long_starts
+            self._tools, slot.storage_index, slot.examiner, thoroughness, slot.holders,
+            long_starts and slot.newest is None, slot.highest,
         )
         shares = await survey.run()
         slot.holders = tuple(shares.holders())
+        slot.noticed(shares)
         return shares
+
+    async def to_build_on(self, avoid: Collection[Prefix] = ()) -> Newest:
+        """The newest version, for those who will write something made from it. Raises as `newest`, and NewerVersionAway.
+
+        What nobody can put together now may have been acknowledged all the same: to write on top of an older version would lose it.
+        """
+        return await self._certain(await self.newest(TO_WRITE, avoid=avoid), avoid)
+
+    async def _certain(self, newest: Newest, avoid: Collection[Prefix]) -> Newest:
+        ours = {*avoid, *self._slot.failed}
+        for pause in PAUSES_FOR_NEWER:
+            if not newest.shares.may_lose(newest.version, ours):
+                return newest
+            await sleep(pause, self._tools.clock)
+            newest = await self.newest(OF_EVERYONE, avoid=avoid)
+        if newest.shares.may_lose(newest.version, ours):
+            raise newer_version_away(newest)
+        return newest
 
     async def newest(
         self, thoroughness: Thoroughness, long_starts: bool = True, avoid: Collection[Prefix] = ()
@@ -92,7 +129,8 @@ class SlotAccess:
     def retrieval(self, newest: Newest) -> Retrieval:
         """To read that version."""
         assert self._read_key is not None
-        return Retrieval(self._tools, self._slot.storage_index, newest.shares, newest.version, self._read_key)
+        proofs = self._slot.proofs(newest.version.prefix)
+        return Retrieval(self._tools, self._slot.storage_index, newest.shares, newest.version, self._read_key, proofs)
 
     async def contents(self, newest: Newest, avoid: Collection[Prefix] = ()) -> tuple[bytes, Newest]:
         """All of `newest`; of what is the newest in fact, if that cannot be read. Raises UnrecoverableFile."""
@@ -101,6 +139,16 @@ class SlotAccess:
         contents = collector.contents
         self._slot.keep(newest.version.prefix, contents)
         return contents, newest
+
+    async def contents_to_build_on(self, newest: Newest, avoid: Collection[Prefix] = ()) -> tuple[bytes, Newest]:
+        """As `contents`, for those who will write something made from them. Raises NewerVersionAway as well."""
+        while True:
+            contents, found = await self.contents(newest, avoid)
+            if found is newest:
+                return contents, newest
+            newest = await self._certain(found, avoid)
+            if newest is found:
+                return contents, newest
 
     async def deliver(
         self,
@@ -193,6 +241,18 @@ def choose(shares: ShareMap, avoid: Collection[Prefix] = ()) -> Version | None:
     # A writer was told "done" only if most servers took its version; the root hash says nothing about that.
     rivals.sort(key=lambda each: (each.prefix in avoid, -len(each.holders)))
     return rivals[0] if rivals else None
+
+
+def newer_version_away(newest: Newest) -> NewerVersionAway:
+    """The error for a change that could only be made from an old version."""
+    prefix = newest.version.prefix
+    newer = newest.shares.unrecoverable_newer()[0]
+    return NewerVersionAway(
+        f"There is a newer version than the one that can be read, which has number {prefix.sequence_number}: of number "
+        f"{newer.prefix.sequence_number}, {len(newer.shares)} share(s) were found, and {newer.prefix.needed} are needed. "
+        "The servers with the others may be away. Nothing was changed, since that might lose what was written last. Try again "
+        "when they are back; if they will not come back, a forced repair or overwriting everything goes on without them."
+    )
 
 
 def unrecoverable(shares: ShareMap) -> UnrecoverableFile:

@@ -38,6 +38,8 @@ class CodedContents:
     """That of an SDMF version; of MDMF, each segment has its own."""
     segments: Sequence[CodedSegment] = field(repr=False)
     trees: HashTrees = field(repr=False)
+    contents: bytes | None = field(default=None, repr=False)
+    """What was coded, if it was read in one piece."""
 
     def prefix(self, sequence_number: int) -> Prefix:
         """What will be signed."""
@@ -78,30 +80,32 @@ class ContentsCoder:
         """Code all of `source`. Raises SourceFailed."""
         format, coder = self._format, self._coder
         segments: list[CodedSegment] = []
+        contents: bytes | None
         if format == "SDMF":
             contents = await read_exactly(source, None)
             size = len(contents)
             if contents:
                 segments = await self._batch([contents])
         else:
-            size, segments = await self._code_segments(source)
+            size, segments, contents = await self._code_segments(source)
         cut = Geometry(format, size, segment_size_of(format, size, coder.needed), coder.needed)
         salt = b""
         if format == "SDMF":
             salt = segments[0].salt if segments else self._random_bytes(SALT_SIZE)
         trees = await self._workers.run_sized(size, trees_over, segments, coder.total)
-        return CodedContents(cut, coder.total, salt, segments, trees)
+        return CodedContents(cut, coder.total, salt, segments, trees, contents)
 
     async def code_plaintexts(self, plaintexts: Sequence[bytes]) -> list[CodedSegment]:
         """Code these segments, each with a salt of its own."""
         return await self._batch(plaintexts)
 
-    async def _code_segments(self, source: Source) -> tuple[int, list[CodedSegment]]:
+    async def _code_segments(self, source: Source) -> tuple[int, list[CodedSegment], bytes | None]:
         segment_size = segment_size_of(self._format, 0, self._coder.needed)
         in_batch = max(BATCH_SIZE // segment_size, 1)
         flying: deque[Deferred[list[CodedSegment]]] = deque()
         segments: list[CodedSegment] = []
         size, ended = 0, False
+        batch = b""
         try:
             while flying or not ended:
                 if not ended:
@@ -117,7 +121,7 @@ class ContentsCoder:
         finally:
             for work in flying:
                 work.addErrback(lambda _: None)
-        return size, segments
+        return size, segments, batch if size == len(batch) else None
 
     async def _batch(self, plaintexts: Sequence[bytes | memoryview]) -> list[CodedSegment]:
         salts = [self._random_bytes(SALT_SIZE) for _ in plaintexts]

@@ -26,7 +26,7 @@ from lafs.mutable.encoding import SignedVersion
 from lafs.mutable.examination import Examiner
 from lafs.mutable.goal import Goal, ShareBody, writes_for
 from lafs.mutable.patience import answer_seconds
-from lafs.mutable.share_layout import HEADER_SIZE
+from lafs.mutable.share_layout import HEADER_SIZE, Prefix
 from lafs.mutable.share_map import FoundShare, Place, ShareMap
 from lafs.mutable.survey import SHORT_START, examine_starts, note_failure, read_starts
 from lafs.mutable.tools import Tools
@@ -73,7 +73,8 @@ class Publication:
     """Writes `version`. Used once.
 
     `shares` is what is known of the slot, and is brought up to date. `goal` says where what goes; with `rehome`, shares that have
-    no place, or lose it, get one elsewhere.
+    no place, or lose it, get one elsewhere. `base` is the version that all shares are believed to be of, if nobody has looked: then
+    any other that the owner has signed is a collision, be it older.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Publication:
         bodies: Callable[[int], ShareBody],
         goal: Goal,
         rehome: bool = True,
+        base: Prefix | None = None,
     ) -> None:
         self._tools = tools
         self._storage_index = storage_index
@@ -99,6 +101,7 @@ class Publication:
         self._bodies = bodies
         self._goal = goal
         self._rehome = rehome
+        self._base = base
         self._letters: Mailbox[_Answer | _Late] = Mailbox()
         self._calls: list[_Call] = []
         self._tries: Counter[GridServer] = Counter()
@@ -110,7 +113,7 @@ class Publication:
         """Write. Raises UncoordinatedWrite if somebody else has written meanwhile, UnhappyUpload if too few servers took it."""
         if self._rehome:
             self._goal.place(self._goal.homeless(), self._candidates())
-        threshold = min(self._tools.coding.happy, self._goal.happiness())
+        threshold = self._threshold()
         try:
             for server, numbers in list(self._goal.wanted.items()):
                 self._tell(server, frozenset(numbers))
@@ -118,6 +121,8 @@ class Publication:
             # Shares are offered to others only when it is certain that nobody else has written: two heads of one number are
             # bad enough without being spread further.
             while self._rehome and not self._overtaken and self._offer_elsewhere():
+                await self._hear_all()
+            while self._rehome and not self._overtaken and not self._is_happy(threshold) and self._offer_to_silent():
                 await self._hear_all()
             # Perhaps all are slow.
             while self._calls and not self._overtaken and not self._is_happy(threshold):
@@ -128,6 +133,18 @@ class Publication:
                 assert call.work is not None
                 call.work.cancel()
         self._conclude(threshold)
+
+    def _threshold(self) -> int:
+        """Servers that must each take a share of their own: `happy`, or as many as there can be.
+
+        Shares stay where they are, be it on few servers. But servers that do not answer do not make it easier to be done: who read
+        before relies on meeting, among a few servers, one that has taken the last acknowledged write.
+        """
+        happy, possible = self._tools.coding.happy, self._goal.happiness()
+        servers = self._tools.grid.for_upload(self._storage_index)
+        if len(servers) >= happy:
+            possible += sum(server in self._map.silent for server in servers)
+        return min(happy, possible)
 
     def _candidates(self) -> list[GridServer]:
         """Servers that may get shares without a place, in permuted order; those that may hang last."""
@@ -180,6 +197,7 @@ class Publication:
         )
 
     def _note_written(self, call: _Call) -> None:
+        self._map.silent.pop(call.server, None)
         for number in call.numbers:
             place = Place(call.server, number)
             self._map.bad.pop(place, None)
@@ -241,12 +259,15 @@ class Publication:
                 call.timer = self._tools.clock.callLater(delay, self._letters.post, _Late(call))
 
     def _is_overtaken(self, server: GridServer) -> bool:
-        """Whether `server` has shown a version that the owner has signed, and that is not older than ours."""
-        return any(
-            share.prefix != self._prefix and share.prefix.sequence_number >= self._prefix.sequence_number
+        """Whether `server` has shown a version that the owner has signed, not older than ours; or not the one expected."""
+        others = [
+            share.prefix
             for place, share in self._map.found.items()
-            if place.server is server
-        )
+            if place.server is server and share.prefix != self._prefix
+        ]
+        if self._base is not None:
+            return any(prefix != self._base for prefix in others)
+        return any(prefix.sequence_number >= self._prefix.sequence_number for prefix in others)
 
     def _unwritten(self, server: GridServer, wanted: frozenset[int]) -> frozenset[int]:
         """What `server` is still to be told: `wanted`, and whatever else it has that is not of this version."""
@@ -268,6 +289,23 @@ class Publication:
         for server in chosen:
             done = {number for number, servers in self._placed.items() if server in servers}
             self._tell(server, frozenset(self._goal.wanted[server] - done))
+        return bool(chosen)
+
+    def _offer_to_silent(self) -> bool:
+        """Give servers that did not answer before a share, when too few others are left; whether there are any to be told."""
+        silent = [
+            server
+            for server in self._tools.grid.for_upload(self._storage_index)
+            if server in self._map.silent and not self._tries[server]
+        ]
+        crowded = [
+            number
+            for number, servers in self._placed.items()
+            if all(len(self._goal.wanted.get(server, ())) > 1 for server in servers)
+        ]
+        chosen = self._goal.place(crowded, silent)
+        for server in chosen:
+            self._tell(server, frozenset(self._goal.wanted[server]))
         return bool(chosen)
 
     # --- done -----------------------------------------------------------------------------------------------------

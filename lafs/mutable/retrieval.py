@@ -18,6 +18,7 @@ from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import CorruptShare, NotEnoughShares
 from lafs.interfaces import ByteRange, GridServer, Sink
 from lafs.mutable.decoding import Block, recover
+from lafs.mutable.proofs import Proofs
 from lafs.mutable.share_map import FoundShare, ShareMap, Version
 from lafs.mutable.share_reading import ShareReader
 from lafs.mutable.survey import note_failure
@@ -60,17 +61,23 @@ class _Late:
 
 
 class Retrieval:
-    """Reads `version`, which `shares` knows to be recoverable. What one read learns serves the next."""
+    """Reads `version`, which `shares` knows to be recoverable. What one read learns serves the next, by way of `proofs`."""
 
     def __init__(
-        self, tools: Tools, storage_index: StorageIndex, shares: ShareMap, version: Version, read_key: bytes
+        self,
+        tools: Tools,
+        storage_index: StorageIndex,
+        shares: ShareMap,
+        version: Version,
+        read_key: bytes,
+        proofs: Proofs | None = None,
     ) -> None:
         self.version = version
         self.tools = tools
         self._storage_index = storage_index
         self._map = shares
         self._read_key = read_key
-        self.reader = ShareReader(tools, storage_index, version)
+        self.reader = ShareReader(tools, storage_index, version, proofs)
         self._useless: set[FoundShare] = set()
         self._reasons: list[str] = []
 
@@ -110,6 +117,9 @@ class Retrieval:
 
     async def all_leaves(self) -> Mapping[int, Sequence[bytes]]:
         """The true block hashes of every share of the version. Raises NotEnoughShares if one of them cannot be read."""
+        known = self.reader.proofs.all_leaves
+        if known is not None:
+            return known
         numbers = range(self.version.prefix.total)
         leaves = await gather(self._leaves_of(number) for number in numbers)
         return dict(zip(numbers, leaves, strict=True))

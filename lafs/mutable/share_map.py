@@ -108,6 +108,28 @@ class ShareMap:
         floor = best.prefix.sequence_number if best else -1
         return [each for each in self.versions() if not each.recoverable and each.prefix.sequence_number > floor]
 
+    def may_lose(self, base: Version, unacknowledged: Collection[Prefix] = ()) -> bool:
+        """Whether a change made from `base` may lose one that somebody was told is written.
+
+        That is so if there is a sign of a newer version, and the shares of it that were not found may be on servers that were not
+        heard: those that still hold `base` have not taken it, so of the numbers that are seen on these there is none.
+        """
+        for newer in self.unrecoverable_newer():
+            still_old = len(base.shares.keys() - newer.shares.keys())
+            if newer.prefix not in unacknowledged and newer.prefix.total - still_old >= newer.prefix.needed:
+                return True
+        return False
+
+    def is_whole(self, prefix: Prefix) -> bool:
+        """Whether that version is there with all its shares, and there is no trace of anything else."""
+        numbers = {place.number for place, share in self.found.items() if share.prefix == prefix}
+        one = not self.bad and not self.silent and all(share.prefix == prefix for share in self.found.values())
+        return one and len(numbers) == prefix.total
+
+    def copy(self) -> ShareMap:
+        """The same picture, to be brought up to date by itself."""
+        return ShareMap(dict(self.found), dict(self.bad), dict(self.empty), dict(self.silent))
+
     def needs_merge(self) -> bool:
         """Whether two recoverable versions have one number."""
         numbers = [version.prefix.sequence_number for version in self.recoverable()]

@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from lafs.crypto.merkle import PartialTree
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import CorruptShare, ServerError
 from lafs.interfaces import ByteRange, GridServer
-from lafs.mutable.decoding import Block, check_blocks, check_chain, check_tree
+from lafs.mutable.decoding import Block, check_blocks, check_tree
 from lafs.mutable.patience import answer_seconds
+from lafs.mutable.proofs import Proofs
 from lafs.mutable.share_layout import Section
 from lafs.mutable.share_map import FoundShare, Version
 from lafs.mutable.tools import Tools
@@ -27,19 +27,20 @@ class ShareChanged(ServerError):
 
 
 class ShareReader:
-    """Reads the shares of `version` from wherever they are. What is learned from one read serves the next."""
+    """Reads the shares of `version` from wherever they are. What is learned from one read, in `proofs`, serves the next."""
 
-    def __init__(self, tools: Tools, storage_index: StorageIndex, version: Version) -> None:
+    def __init__(
+        self, tools: Tools, storage_index: StorageIndex, version: Version, proofs: Proofs | None = None
+    ) -> None:
         self._tools = tools
         self._storage_index = storage_index
         self._prefix = version.prefix
         self._packed_prefix = version.prefix.pack()
-        self._roots = PartialTree(version.prefix.total, version.prefix.root_hash)
-        self._leaves: dict[int, Sequence[bytes]] = {}
+        self.proofs = proofs or Proofs(version.prefix)
 
     def knows(self, share_number: int) -> bool:
         """Whether the block hashes of this share are known to be true."""
-        return share_number in self._leaves
+        return self.proofs.leaves(share_number) is not None
 
     def is_at_hand(self, share: FoundShare, segments: range) -> bool:
         """Whether reading `segments` of `share` needs no server."""
@@ -57,22 +58,28 @@ class ShareReader:
 
     async def leaves(self, share: FoundShare) -> Sequence[bytes]:
         """The true hashes of all blocks of `share`. Raises as `blocks` does."""
-        await self.blocks(share, range(0))
-        return self._leaves[share.place.number]
+        number = share.place.number
+        if not self.knows(number):
+            await self.blocks(share, range(0))
+        return self._leaves(number)
+
+    def _leaves(self, share_number: int) -> Sequence[bytes]:
+        leaves = self.proofs.leaves(share_number)
+        assert leaves is not None, "blocks are checked after the tree of their share"
+        return leaves
 
     async def blocks(self, share: FoundShare, segments: range) -> list[Block]:
         """The blocks of `segments` in `share`, checked. Raises CorruptShare, ServerError."""
         number = share.place.number
         *trees, data = await self._bytes_of(share, self._sections(share, segments))
         workers = self._tools.workers
-        if trees and number not in self._leaves:
+        if trees and not self.knows(number):
             chain, tree = trees
             root, leaves = await workers.run_sized(len(tree), check_tree, self._prefix, tree)
-            check_chain(self._prefix, self._roots, number, root, chain)
-            self._leaves[number] = leaves
+            self.proofs.add(number, root, leaves, chain)
         if not segments:
             return []
-        return await workers.run_sized(len(data), check_blocks, self._prefix, self._leaves[number], segments, data)
+        return await workers.run_sized(len(data), check_blocks, self._prefix, self._leaves(number), segments, data)
 
     def _sections(self, share: FoundShare, segments: range) -> list[Section]:
         """What has to be read for `segments`: chain and tree first, unless what they prove is known."""

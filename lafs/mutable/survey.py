@@ -83,7 +83,8 @@ class _Late:
 class Survey:
     """One survey. Used once.
 
-    `likely` are servers to be asked in any case. `long_starts` says whether contents are wanted as well as versions.
+    `likely` are servers that had shares before: who looks for the boundary asks all of them. `long_starts` says whether contents
+    are wanted as well as versions; `highest` is the largest sequence number that was seen so far.
     """
 
     def __init__(
@@ -94,13 +95,18 @@ class Survey:
         thoroughness: Thoroughness,
         likely: Iterable[GridServer] = (),
         long_starts: bool = True,
+        highest: int = 0,
     ) -> None:
         self._tools = tools
         self._storage_index = storage_index
         self._examiner = examiner
         self._thoroughness = thoroughness
         self._likely = set(likely)
+        self._highest = highest
+        self._is_known = bool(self._likely and highest)
         self._servers = list(tools.grid.for_reading(storage_index))
+        if not thoroughness.boundary:
+            self._servers.sort(key=lambda server: server not in self._likely)
         self._long_starts = tools.coding.needed + SPARE_LONG_STARTS if long_starts else 0
         self._letters: Mailbox[_Answer | _Late] = Mailbox()
         self._open: dict[GridServer, _Question] = {}
@@ -135,11 +141,11 @@ class Survey:
             wave = len(self._servers)
         elif thoroughness.boundary:
             wave = coding.total + coding.needed
+            for server in self._servers:
+                if server in self._likely:
+                    self._ask(server)
         else:
-            wave = 2 * coding.needed
-        for server in self._servers:
-            if server in self._likely:
-                self._ask(server)
+            wave = self._enough_for(coding.needed, coding.total, known=self._is_known)
         self._ask_more(wave - len(self._open))
 
     def _ask_more(self, count: int) -> bool:
@@ -211,7 +217,24 @@ class Survey:
 
     def _wanted(self, best: Version | None) -> int:
         """Answers from which a reader may conclude that there is nothing newer."""
-        return 2 * (best.prefix.needed if best else self._tools.coding.needed)
+        coding = self._tools.coding
+        prefixes = {share.prefix for share in self._map.found.values()}
+        if len(prefixes) > 1:
+            return 2 * (best.prefix.needed if best else max(prefix.needed for prefix in prefixes))
+        for prefix in prefixes:
+            return self._enough_for(prefix.needed, prefix.total, known=0 < self._highest <= prefix.sequence_number)
+        return self._enough_for(coding.needed, coding.total, known=self._is_known)
+
+    def _enough_for(self, needed: int, total: int, known: bool) -> int:
+        """So many servers, if they all show the same version, show the newest.
+
+        Of a version that was acknowledged, all but `total - happy` servers have a share, so one more than that many cannot all have
+        missed it. Twice `needed`, as the peer asks, would be more certain only where servers conspire to show an old version; and
+        that is noticed here without asking them, if the version was seen before (`known`); else one more is asked.
+        """
+        coding = self._tools.coding
+        overlapping = total - min(coding.happy, total) + 1
+        return min(2 * needed, max(needed + (1 if known else 2), overlapping))
 
     def _boundary_found(self, best: Version) -> bool:
         """Whether, behind the last server that has anything, as many have nothing as are needed to read the file."""

@@ -5,7 +5,7 @@ number are found afterwards, the other is taken as the base, for it may be one w
 """
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Final
 
@@ -16,10 +16,11 @@ from lafs.mutable.coding import CodedContents, ContentsCoder, read_exactly
 from lafs.mutable.encoding import CodedSegment, Keys, SignedVersion
 from lafs.mutable.geometry import Format
 from lafs.mutable.goal import Goal, ShareBody
+from lafs.mutable.proofs import Proofs
 from lafs.mutable.publication import Publication
 from lafs.mutable.share_layout import Prefix
 from lafs.mutable.share_map import ShareMap
-from lafs.mutable.slot import SigningKey, Slot
+from lafs.mutable.slot import PICTURE_SECONDS, Picture, SigningKey, Slot
 from lafs.mutable.survey import TO_WRITE
 from lafs.mutable.tools import Tools
 from lafs.mutable.update import patch_in_place
@@ -35,11 +36,15 @@ LAST_SEQUENCE_NUMBER: Final = 2**64 - 1
 
 
 class Overtaken(Exception):
-    """An attempt came too late; `attempt` is the version of which some shares may have been written."""
+    """An attempt came too late; `attempt` is the version of which some shares may have been written.
 
-    def __init__(self, attempt: Prefix) -> None:
+    `unseen` says that it was made without a look at the servers, so that nobody need have been quick.
+    """
+
+    def __init__(self, attempt: Prefix, unseen: bool) -> None:
         super().__init__()
         self.attempt = attempt
+        self.unseen = unseen
 
 
 class SlotWriter:
@@ -60,7 +65,7 @@ class SlotWriter:
         coding = self._tools.coding
         coded = await self._coder(format, coding.needed, coding.total).code(contents)
         try:
-            return await self._publish(coded, 1, ShareMap(), key)
+            return await self._publish(coded, None, key)
         except Overtaken:
             raise UncoordinatedWrite("There is a mutable file with this key already, or somebody is making one.") from None
 
@@ -70,12 +75,14 @@ class SlotWriter:
 
         async def attempt(avoid: set[Prefix]) -> MutableVersion:
             nonlocal coded
-            newest = await self._access.any_version(TO_WRITE, avoid)
+            newest = self._access.remembered() or await self._access.any_version(
+                TO_WRITE, avoid, long_starts=self._slot.signing_key is None
+            )
             key = await self._access.signing_key(newest, self._write_key)
             prefix = newest.version.prefix
             if coded is None:
                 coded = await self._coder(prefix.format, prefix.needed, prefix.total).code(contents)
-            return await self._publish(coded, self._next(newest.shares), newest.shares, key)
+            return await self._publish(coded, newest, key)
 
         return await self._until_written(attempt)
 
@@ -83,43 +90,54 @@ class SlotWriter:
         """Write what `change` makes of the newest contents, each time that they turn out not to have been the newest."""
 
         async def attempt(avoid: set[Prefix]) -> MutableVersion:
-            newest = await self._access.newest(TO_WRITE, avoid=avoid)
-            # The key is asked for together with the contents, whether it will be needed or not.
-            asking = spawn(self._access.signing_key(newest, self._write_key))
-            try:
-                contents, newest = await self._access.contents(newest, avoid)
-                changed = change(contents)
-                if changed == contents and (not avoid or self._is_settled(newest)):
-                    return newest.version.described()
-                return await self._replace(newest, changed, await asking)
-            finally:
-                asking.cancel()
-                asking.addErrback(lambda _: None)
+            written = await self._modified_from_memory(change)
+            if written is not None:
+                return written
+            newest = await self._access.to_build_on(avoid)
+            contents, newest, key = await self._contents_and_key(newest, avoid)
+            changed = change(contents)
+            if changed == contents and (not avoid or self._is_settled(newest)):
+                return newest.version.described()
+            return await self._replace(newest, changed, key)
 
         return await self._until_written(attempt)
+
+    async def _modified_from_memory(self, change: Change) -> MutableVersion | None:
+        """Write what `change` makes of the contents that are remembered. None if nothing can be written without looking first:
+        that a change changes nothing, or cannot be made, must not be concluded from what may be old."""
+        newest = self._access.remembered()
+        contents = self._slot.contents_of(newest.version.prefix) if newest is not None else None
+        if newest is None or contents is None:
+            return None
+        try:
+            changed = change(contents)
+        except Exception:
+            return None
+        if changed == contents:
+            return None
+        return await self._replace(newest, changed, await self._access.signing_key(newest, self._write_key))
 
     async def update(self, offset: int, data: Source) -> MutableVersion:
         """Put all of `data` at `offset`. Raises ValueError if that is beyond the end."""
         piece = await read_exactly(data, None)
 
         async def attempt(avoid: set[Prefix]) -> MutableVersion:
-            newest = await self._access.newest(TO_WRITE, avoid=avoid)
+            newest = self._access.remembered()
+            if newest is not None and piece and offset <= newest.version.prefix.size:
+                patched = await self._patch(newest, offset, piece)
+                if patched is not None:
+                    return patched
+            newest = await self._access.to_build_on(avoid)
             _check_offset(offset, newest.version.prefix.size)
             if not piece:
                 return newest.version.described()
-            asking = spawn(self._access.signing_key(newest, self._write_key))
-            try:
-                if newest.version.prefix.format == "MDMF":
-                    patched = await self._patch(newest, offset, piece, asking)
-                    if patched is not None:
-                        return patched
-                contents, newest = await self._access.contents(newest, avoid)
-                _check_offset(offset, len(contents))
-                changed = contents[:offset] + piece + contents[offset + len(piece) :]
-                return await self._replace(newest, changed, await asking)
-            finally:
-                asking.cancel()
-                asking.addErrback(lambda _: None)
+            patched = await self._patch(newest, offset, piece)
+            if patched is not None:
+                return patched
+            contents, newest, key = await self._contents_and_key(newest, avoid)
+            _check_offset(offset, len(contents))
+            changed = contents[:offset] + piece + contents[offset + len(piece) :]
+            return await self._replace(newest, changed, key)
 
         return await self._until_written(attempt)
 
@@ -141,6 +159,8 @@ class SlotWriter:
                 return await attempt(lost)
             except Overtaken as problem:
                 lost.add(problem.attempt)
+                if problem.unseen:
+                    continue
             await sleep(backoff * (1 + self._tools.chance()) / 2, self._tools.clock)
             backoff = min(2 * backoff, LONGEST_BACKOFF)
         raise UncoordinatedWrite(
@@ -148,65 +168,89 @@ class SlotWriter:
             "Try again later."
         )
 
+    async def _contents_and_key(self, newest: Newest, avoid: Collection[Prefix]) -> tuple[bytes, Newest, SigningKey]:
+        """What a change is made from, of which version that is, and the key to sign the next: asked for together."""
+        asking = spawn(self._access.signing_key(newest, self._write_key))
+        try:
+            contents, newest = await self._access.contents_to_build_on(newest, avoid)
+            return contents, newest, await asking
+        finally:
+            asking.cancel()
+            asking.addErrback(lambda _: None)
+
     async def _replace(self, newest: Newest, contents: bytes, key: SigningKey) -> MutableVersion:
         prefix = newest.version.prefix
         coder = self._coder(prefix.format, prefix.needed, prefix.total)
-        coded = await coder.code(BytesSource(contents))
-        number = self._next(newest.shares)
-        version = await self._publish(coded, number, newest.shares, key)
-        self._slot.keep(coded.prefix(number), contents)
-        return version
+        return await self._publish(await coder.code(BytesSource(contents)), newest, key)
 
-    async def _patch(
-        self, newest: Newest, offset: int, piece: bytes, asking: Awaitable[SigningKey]
-    ) -> MutableVersion | None:
-        """Change an MDMF file in place; None if its shares are not fit for that."""
+    async def _patch(self, newest: Newest, offset: int, piece: bytes) -> MutableVersion | None:
+        """Change an MDMF file in place; None if it is none, or its shares are not fit for that."""
         prefix = newest.version.prefix
-        patch = await patch_in_place(
-            self._tools, self._access.retrieval(newest), newest.shares,
-            self._coder(prefix.format, prefix.needed, prefix.total), offset, piece,
-        )
-        if patch is None:
+        if prefix.format != "MDMF":
             return None
-        key = await asking
+        asking = spawn(self._access.signing_key(newest, self._write_key))
+        try:
+            patch = await patch_in_place(
+                self._tools, self._access.retrieval(newest), newest.shares,
+                self._coder(prefix.format, prefix.needed, prefix.total), offset, piece,
+            )
+            if patch is None:
+                return None
+            key = await asking
+        finally:
+            asking.cancel()
+            asking.addErrback(lambda _: None)
         version = patch.signed(self._next(newest.shares), key.key, self._keys(key))
         goal = Goal.in_place(prefix.total, newest.shares.found)
-        return await self._write(version, newest.shares, partial(patch.body, version), goal, len(piece), False)
+        return await self._write(version, newest, partial(patch.body, version), goal, len(piece), False)
 
-    async def _publish(
-        self, coded: CodedContents, number: int, shares: ShareMap, key: SigningKey
-    ) -> MutableVersion:
+    async def _publish(self, coded: CodedContents, newest: Newest | None, key: SigningKey) -> MutableVersion:
+        """Write `coded` over `newest`, or where nothing is."""
+        shares = newest.shares if newest is not None else ShareMap()
+        number = self._next(shares)
         version = await self._tools.workers.run_sized(
             coded.geometry.size, coded.signed, number, key.key, self._keys(key)
         )
         goal = Goal.in_place(coded.total, [*shares.found, *shares.bad])
-        return await self._write(
-            version, shares, partial(_whole_body, version, coded.segments), goal, coded.geometry.size, True
-        )
+        bodies = partial(_whole_body, version, coded.segments)
+        written = await self._write(version, newest, bodies, goal, coded.geometry.size, True)
+        if coded.contents is not None:
+            self._slot.keep(version.prefix, coded.contents)
+        return written
 
     async def _write(
         self,
         version: SignedVersion,
-        shares: ShareMap,
+        newest: Newest | None,
         bodies: Callable[[int], ShareBody],
         goal: Goal,
         size: int,
         rehome: bool,
     ) -> MutableVersion:
-        slot, prefix = self._slot, version.prefix
+        slot, prefix, tools = self._slot, version.prefix, self._tools
+        shares, unseen = (ShareMap(), False) if newest is None else (newest.shares, newest.from_memory)
         publication = Publication(
-            self._tools, slot.storage_index, slot.examiner, self._write_key, shares, version, bodies, goal, rehome
+            tools, slot.storage_index, slot.examiner, self._write_key, shares, version, bodies, goal, rehome,
+            newest.version.prefix if newest is not None and unseen else None,
         )
-        slot.newest = None
+        slot.forget_contents()
+        slot.picture = None
+        slot.failed.append(prefix)
+        servers = tuple(tools.grid.for_reading(slot.storage_index))
         try:
             await publication.run()
         except UncoordinatedWrite:
-            raise Overtaken(prefix) from None
+            slot.shared_until = tools.clock.seconds() + PICTURE_SECONDS
+            raise Overtaken(prefix, unseen) from None
         finally:
             slot.holders = tuple(shares.holders())
+        slot.failed.remove(prefix)
         slot.saw(prefix.sequence_number)
-        self._tools.counters.count("mutable.files_published")
-        self._tools.counters.count("mutable.bytes_published", size)
+        slot.remember(Proofs.of(prefix, version.trees))
+        if shares.is_whole(prefix):
+            slot.picture = Picture(prefix, shares, servers, tools.clock.seconds())
+        tools.counters.count("mutable.files_published")
+        tools.counters.count("mutable.bytes_published", size)
         return MutableVersion(
             prefix.sequence_number, prefix.root_hash, prefix.size, prefix.needed, prefix.total, prefix.format
         )

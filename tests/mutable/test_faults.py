@@ -146,6 +146,23 @@ class FailedWrites(SynchronousTestCase):
             with self.assertRaises(UnhappyUpload):
                 grid.run(node.overwrite(BytesSource(b"new")))
 
+    def test_servers_that_hang_make_it_no_easier_to_be_done(self) -> None:
+        for known in (True, False):
+            grid = Grid(servers=10, encoding=EncodingParameters(3, 7, 10))
+            node, cap = made(grid, b"contents")
+            if known:
+                grid.run(node.overwrite(BytesSource(b"new")))
+            grid.hang(grid.holders_of(cap)[:6])
+            _, cost = grid._measured(self.unhappy(node))
+            self.assertLess(cost.elapsed, 60)
+
+    async def unhappy(self, node: MutableFile) -> None:
+        try:
+            await node.overwrite(BytesSource(b"newer"))
+        except UnhappyUpload:
+            return
+        raise AssertionError("a write that four of ten servers took was acknowledged")
+
     def test_few_servers_are_enough_where_there_are_no_more(self) -> None:
         grid = Grid(servers=2)
         node, cap = made(grid, b"contents")

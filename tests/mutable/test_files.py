@@ -217,6 +217,7 @@ class RoundTrips(SynchronousTestCase):
     """As few as the order of things allows."""
 
     def cost(self, size: int, format: Any) -> list[float]:
+        """Of: creating, and by clients that know nothing of the file: reading, overwriting, modifying (and again), updating."""
         grid = Grid()
         costs = []
 
@@ -237,10 +238,10 @@ class RoundTrips(SynchronousTestCase):
     def test_of_a_small_file(self) -> None:
         for format in FORMATS:
             create, read, overwrite, modify, again, update = self.cost(2_000, format)
-            self.assertEqual((create, read, overwrite, modify, again, update), (1, 1, 2, 2, 2, 2))
+            self.assertEqual((create, read, overwrite, modify, again, update), (1, 1, 2, 2, 1, 2))
 
     def test_of_a_middling_file(self) -> None:
-        self.assertEqual(self.cost(100_000, "SDMF"), [1, 1, 2, 2, 2, 2])
+        self.assertEqual(self.cost(100_000, "SDMF"), [1, 1, 2, 2, 1, 2])
 
     def test_of_a_large_file(self) -> None:
         self.assertEqual(self.cost(1_000_000, "SDMF"), [1, 2, 3, 3, 3, 3])
