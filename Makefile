@@ -21,7 +21,7 @@ LAFS_PEER ?= $(CURDIR)/.venv-peer/bin/tahoe
 export LAFS_PEER
 
 # What the tests drive that pip cannot install. Only on Debian, only as root, only what is missing.
-DEBIAN_PACKAGES := chromium chromium-driver curl
+DEBIAN_PACKAGES := chromium chromium-driver curl lftp rclone
 
 TESTS ?= tests
 JOBS ?= 2

@@ -1,4 +1,4 @@
-"""An FTP server on a grid in memory, and clients that talk to it line by line. Time is virtual, wires are fake, the rest is real."""
+"""An FTP server on a grid in memory, and clients that talk to it line by line. Time is virtual, wires are fake, the rest real."""
 from __future__ import annotations
 
 from collections.abc import Callable
