@@ -144,8 +144,13 @@ class _Stream:
         if self._high < end:
             self._raise_failure()
             arrived: Deferred[None] = Deferred(lambda _: None)
-            self._readers.append((offset, end, arrived))
-            await arrived
+            reader = (offset, end, arrived)
+            self._readers.append(reader)
+            try:
+                await arrived
+            finally:
+                # Not earlier: whoever is woken before may ask for more, and what this one waits for must not be dropped then.
+                self._readers.remove(reader)
             if self._high < end:
                 self._raise_failure()
         return self._cut(offset, end)
@@ -157,7 +162,7 @@ class _Stream:
     async def write(self, data: Bytes) -> None:
         self._chunks.append((self._high, bytes(data)))
         self._high += len(data)
-        self._wake()
+        self._wake(self._high)
         while self._high - self._wanted >= self._streams.ahead:
             held = self._held = Deferred(lambda _: None)
             await held
@@ -180,18 +185,12 @@ class _Stream:
 
     def _fail(self, failure: Exception) -> None:
         self._failure = failure
-        readers, self._readers = self._readers, []
-        for _, _, arrived in readers:
-            if not arrived.called:
-                arrived.callback(None)
+        self._wake(self._end)
 
-    def _wake(self) -> None:
-        readers, self._readers = self._readers, []
-        for reader in readers:
-            _, end, arrived = reader
-            if end > self._high:
-                self._readers.append(reader)
-            elif not arrived.called:
+    def _wake(self, up_to: int) -> None:
+        """Let those go on who wait for bytes before `up_to`."""
+        for _, end, arrived in list(self._readers):
+            if end <= up_to and not arrived.called:
                 arrived.callback(None)
 
     def _let_on(self) -> None:
