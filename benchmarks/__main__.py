@@ -29,6 +29,7 @@ PEERS = ("foolscap", "https")
 @click.option("--peer", "peers", type=click.Choice([*PEERS, "none"]), multiple=True, help="Beside which peers. Default: both.")
 @click.option("--rounds", type=int, help="So many rounds of everything.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write every sample there.")
+@click.option("--document", type=click.Path(path_type=Path, exists=True), metavar="FILE", help="Put the tables into this page.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the grids keep their shares. Default: TMPDIR.")
 def main(
     quick: bool,
@@ -37,6 +38,7 @@ def main(
     peers: Sequence[str],
     rounds: int | None,
     json_file: Path | None,
+    document: Path | None,
     folder: Path | None,
 ) -> None:
     """Measure lafs beside the peer and print medians, ratios, round trips, processor seconds, memory and the floor."""
@@ -55,12 +57,10 @@ def main(
         elapsed = time.monotonic() - started
         others = max(0.0, _busy_seconds() - busy - own - sum(os.times()[:4])) / elapsed
         machine = _machine(others, elapsed)
-        _print(machine, raced)
-        if floor:
-            print(report.floors(floor, raced[LAN]), "\n")
-        if calls:
-            print(report.small_floor(calls, raced[LAN]), "\n")
-        print(report.memory([each for each in racers if each.samples]))
+        text = _text(machine, raced, floor, calls)
+        print(text)
+        if document is not None:
+            document.write_text(report.with_results(document.read_text(), text))
         if json_file is not None:
             json_file.write_text(json.dumps(report.document(floor, racers, machine), indent=1))
 
@@ -99,14 +99,28 @@ def _machine(others: float, elapsed: float) -> Mapping[str, object]:
     }
 
 
-def _print(machine: Mapping[str, object], raced: Mapping[str, Sequence[Racer]]) -> None:
-    print(f"\n{machine['processors']} processors, {machine['system']}, Python {machine['python']}, {machine['date']};")
-    print(f"on average {machine['processors_used_by_others']} processors were busy with other things meanwhile.")
-    print(f"An empty round trip over the WAN takes {machine['relay_round_trip_ms']} ms. All took {machine['seconds']} seconds.\n")
-    near = next(iter(raced.get(LAN, [])), None)
+def _text(
+    machine: Mapping[str, object],
+    raced: Mapping[str, Sequence[Racer]],
+    floor: Mapping[str, Floor],
+    calls: tuple[float, float] | None,
+) -> str:
+    """Everything for people to read."""
+    parts = [
+        f"{machine['processors']} processors, {machine['system']}, Python {machine['python']}, {machine['date']};\n"
+        f"on average {machine['processors_used_by_others']} processors were busy with other things meanwhile.\n"
+        f"An empty round trip over the WAN takes {machine['relay_round_trip_ms']} ms. All took {machine['seconds']} seconds."
+    ]
+    near = raced.get(LAN, [])
     for line, racers in raced.items():
         if racers:
-            print(f"{line}\n{report.table(line, racers, near)}\n")
+            parts += [report.table(line, racers, near[0] if near else None), report.processors(line, racers)]
+    if floor:
+        parts.append(report.floors(floor, near))
+    if calls:
+        parts.append(report.small_floor(calls, near))
+    parts.append(report.memory([each for racers in raced.values() for each in racers]))
+    return "\n\n".join(parts)
 
 
 def _busy_seconds() -> float:

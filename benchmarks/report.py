@@ -13,35 +13,45 @@ from benchmarks.race import LAN, ONE_WAY_SECONDS, WAN, Racer, Sample
 
 ROUND_TRIP = 2 * ONE_WAY_SECONDS
 
+BEGIN, END = "<!-- results of python -m benchmarks -->", "<!-- end of results -->"
+"""Marks in a page."""
+
 
 def table(line: str, racers: Sequence[Racer], near: Racer | None = None) -> str:
-    """Medians, ratios, goals and processor seconds at one line, one row for each kind of work. lafs is the first racer.
+    """Medians, ratios and goals at one line, one row for each kind of work. lafs is the first racer.
 
     `near` is lafs on the LAN. What it takes there is no waiting for the line: without that, round trips are "net".
     """
     ours, *others = racers
-    names = [each.name for each in racers]
-    head = ["", *names]
+    head = [line, ours.name]
     for each in others:
-        head += [f"to {each.name}", "goal"]
+        head += [each.name, "ratio", "goal"]
     if line == WAN:
         head += ["trips", "net", "goal", *(f"{each.name} trips" for each in others)]
-    head += [f"{name} gateway" for name in names] + [f"{name} servers" for name in names]
     return _aligned([head, *(_row(line, work, ours, others, near) for work in ours.samples)])
 
 
 def _row(line: str, work: str, ours: Racer, others: Sequence[Racer], near: Racer | None) -> Sequence[str]:
     goal = GOALS.get(work, Goal())
     mine, theirs = middle(ours, work), [middle(each, work) for each in others]
-    everybody = [mine, *theirs]
     show = _rate if work.endswith("at once") else _time
-    cells = [work, *(show(each.elapsed) for each in everybody)]
+    cells = [work, show(mine.elapsed)]
     for racer, each in zip(others, theirs, strict=True):
-        cells += [f"{each.elapsed / mine.elapsed:.2f}x", _ratio_goal(line, goal, racer)]
+        cells += [show(each.elapsed), f"{each.elapsed / mine.elapsed:.2f}x", _ratio_goal(line, goal, racer)]
     if line == WAN:
-        trips = ["" if work.endswith(("at once", "per file")) else f"{each.elapsed / ROUND_TRIP:.1f}" for each in everybody]
+        trips = ["" if work.endswith(("at once", "per file")) else f"{each.elapsed / ROUND_TRIP:.1f}" for each in (mine, *theirs)]
         cells += [trips[0], _net(work, mine, near), "" if goal.round_trips is None else f"{goal.round_trips:g}", *trips[1:]]
-    return [*cells, *(_time(each.gateway) for each in everybody), *(_time(each.servers) for each in everybody)]
+    return cells
+
+
+def processors(line: str, racers: Sequence[Racer]) -> str:
+    """Processor seconds of the gateway and of all servers together; medians."""
+    names = [each.name for each in racers]
+    rows = [[f"processor time, {line}", *(f"{name} gateway" for name in names), *(f"{name} servers" for name in names)]]
+    for work in racers[0].samples:
+        spent = [middle(each, work) for each in racers]
+        rows.append([work, *(_time(each.gateway) for each in spent), *(_time(each.servers) for each in spent)])
+    return _aligned(rows)
 
 
 def _net(work: str, far: Sample, near: Racer | None) -> str:
@@ -101,6 +111,15 @@ def small_floor(calls: tuple[float, float], racers: Sequence[Racer]) -> str:
         spent = middle(racer, "put 10 kB")
         lines.append(f"put 10 kB costs {racer.name} {spent.gateway / gateway:.2f} and {spent.servers / servers:.2f} times that.")
     return "\n".join(lines)
+
+
+def with_results(page: str, results: str) -> str:
+    """The page with `results` in the place of those between its marks. Raises ValueError if it has no marks."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the page has no lines {BEGIN!r} and {END!r}, between which the results go")
+    return f"{before}{begin}\n```\n{results}\n```\n{end}{after}"
 
 
 def document(floor: Mapping[str, Floor], racers: Sequence[Racer], machine: Mapping[str, object]) -> dict[str, Any]:
