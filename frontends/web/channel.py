@@ -61,6 +61,7 @@ class Exchange:
         self.target = b""
         self.body = Body(None, channel)
         self.page_policy = PLAIN_POLICY  # of the pages that answer it; set when it is admitted
+        self.for_contents = False  # asked for at the host name of a stored file
         self.extra_headers: list[tuple[bytes, bytes]] = []  # of the answer, whatever that is
         self.status = 0
         self.sent = 0

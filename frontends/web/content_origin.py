@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from attrs import evolve
 
-from frontends.web.answers import Contents, Headers, Reply, redirect
+from frontends.web.answers import Answer, Contents, Reply, redirect
 from frontends.web.content_labels import Shown
 from frontends.web.errors import Refusal
 from frontends.web.gateway import Gateway
@@ -45,19 +45,23 @@ async def _shown(gateway: Gateway, request: Request, label: str, name: bytes) ->
     if shown is None or name != shown.name.encode("utf-8", "surrogateescape"):
         raise Refusal(404, _NOT_HERE)
     asked = Arguments({"filename": shown.name, **({"save": "true"} if shown.save else {})})
-    reply = await contents(gateway, evolve(request, arguments=asked), Target(shown.cap, shown.name))
-    return evolve(reply, headers=_framed(reply.headers, shown)) if isinstance(reply, Contents) else reply
+    return _framed(await contents(gateway, evolve(request, arguments=asked), Target(shown.cap, shown.name)), shown)
 
 
-def _framed(headers: Headers, shown: Shown) -> Headers:
-    """`headers` that let the page which led here, and no other, show the contents in a frame of its own."""
+def _framed(reply: Reply, shown: Shown) -> Reply:
+    """`reply`, so that the page which led here, and no other, may show it in a frame of its own."""
+
+    def framed(policy: bytes) -> bytes:
+        return policy.replace(b"frame-ancestors 'none'", b"frame-ancestors " + shown.page_origin.encode("ascii"))
+
     if not shown.page_origin:
-        return headers
-    ancestors = b"frame-ancestors " + shown.page_origin.encode("ascii")
-    return tuple(
-        (name, value.replace(b"frame-ancestors 'none'", ancestors) if name == b"Content-Security-Policy" else value)
-        for name, value in headers
-    )
+        return reply
+    if isinstance(reply, Answer):  # not modified: its headers are put over those that came with the contents
+        return evolve(reply, policy=framed(reply.policy or b""))
+    if isinstance(reply, Contents):
+        headers = ((name, framed(value) if name == b"Content-Security-Policy" else value) for name, value in reply.headers)
+        return evolve(reply, headers=tuple(headers))
+    return reply
 
 
 # --- the way there --------------------------------------------------------------------------------------------------------

@@ -282,6 +282,3 @@ MOUNTS: Mapping[str, Handler] = {
     "js": node_pages.asset,
 }
 """By the first segment of the path."""
-
-PUBLIC_PATHS = frozenset({"status", "statistics", "helper_status", "css", "img", "js"})
-"""Mounts below which a path holds no secret and may be logged."""

@@ -6,22 +6,21 @@ has been sent, and afterwards cuts the connection. Spec: 07 §1, §15, §18.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocolNegotiationFactory, IReactorTime
-from twisted.logger import Logger
 from twisted.web.http import HTTPFactory, datetimeToString
 from zope.interface import implementer
 
 from frontends.web import content_origin, forgery, handles, routes
+from frontends.web.access_log import AccessLog, Write, to_node_log
 from frontends.web.addresses import Visit
 from frontends.web.answers import Answer, Reply, page, structure, text
 from frontends.web.channel import Channel, Exchange
 from frontends.web.content_labels import ContentLabels
-from frontends.web.errors import Explainer, JsonWanted, Refusal, censored
+from frontends.web.errors import Explainer, JsonWanted, Refusal
 from frontends.web.gateway import Files, Gateway
 from frontends.web.history import History
 from frontends.web.pages import Pages, load_assets
@@ -32,13 +31,10 @@ from lafs.capability import MutableFormat
 from lafs.interfaces import NodeStatus
 from lafs.statistics import Counters
 from lafs.tasks import Clock, spawn
+from lafs.workers import InlineWorkers, Workers
 
 IDLE_SECONDS = 60
 """Between requests."""
-
-_SECRET_ARGUMENTS = re.compile(r"([?&](?:uri|private-key|to_dir|when_done|return_to)=)[^&]*")
-
-_log = Logger(namespace="lafs.web")
 
 
 def make_site(
@@ -52,18 +48,31 @@ def make_site(
     default_format: MutableFormat = "SDMF",
     sessions: Sessions | None = None,
     random: RandomBytes = os.urandom,
+    access_log: Write = to_node_log,
+    workers: Workers | None = None,
 ) -> GatewaySite:
     """The gateway of a node. `allowed_hosts` are names, without port, other than local ones by which browsers may call it.
 
     `content_host` is the setting that `ContentHosts` reads. `default_format` is that of new directories, where a request names
-    none. Without `sessions`, there are none.
+    none. Without `sessions`, there are none. Without `workers`, large pages are made on the reactor's thread.
     """
     sessions = sessions or Sessions(clock, random)
     labels = ContentLabels(clock, random)
     gateway = Gateway(
-        files, status, clock, History(), Pages(), load_assets(), Explainer(clock), sessions, labels, default_format
+        files,
+        status,
+        clock,
+        History(clock.seconds),
+        Pages(),
+        load_assets(),
+        Explainer(clock),
+        sessions,
+        labels,
+        default_format,
+        workers or InlineWorkers(),
+        random,
     )
-    return GatewaySite(gateway, Guard(allowed_hosts, content_host), counters)
+    return GatewaySite(gateway, Guard(allowed_hosts, content_host), counters, AccessLog(random, access_log))
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -72,11 +81,12 @@ class GatewaySite(HTTPFactory):
 
     protocol = Channel  # type: ignore[assignment]
 
-    def __init__(self, gateway: Gateway, guard: Guard, counters: Counters) -> None:
+    def __init__(self, gateway: Gateway, guard: Guard, counters: Counters, access_log: AccessLog) -> None:
         super().__init__(timeout=IDLE_SECONDS, reactor=cast(IReactorTime, gateway.clock))
         self._gateway = gateway
         self._guard = guard
         self._counters = counters
+        self._access_log = access_log
         self._explainer = gateway.explainer
         self._headers = (-1, b"")
 
@@ -111,14 +121,8 @@ class GatewaySite(HTTPFactory):
         """Log and count an exchange that is over."""
         self._counters.count("web.requests")
         client = getattr(exchange.channel.connection.getPeer(), "host", "-")
-        _log.info(
-            "web: {client} {method} {target} {status} {sent}",
-            client=client,
-            method=exchange.method.decode("latin-1"),
-            target=censored_target(exchange.target.decode("latin-1")),
-            status=exchange.status,
-            sent=exchange.sent,
-        )
+        method, target = exchange.method.decode("latin-1"), exchange.target.decode("latin-1")
+        self._access_log.note(client, method, target, exchange.status, exchange.sent, exchange.for_contents)
 
     async def _serve(self, exchange: Exchange) -> None:
         try:
@@ -130,6 +134,7 @@ class GatewaySite(HTTPFactory):
     async def _reply(self, exchange: Exchange) -> Reply:
         admission = self._admit(exchange)
         exchange.page_policy = page_policy(admission.origin, admission.content_host)
+        exchange.for_contents = admission.label is not None
         request = Request.of(exchange, self._visit(exchange, admission))
         if admission.label is not None:
             return await content_origin.answer(self._gateway, request, admission.label)
@@ -194,14 +199,3 @@ class GatewaySite(HTTPFactory):
             markup = self._gateway.pages.render(template, status=explanation.status, text=explanation.text)
             return page(markup, explanation.status, explanation.headers)
         return text(explanation.text, explanation.status, explanation.headers)
-
-
-def censored_target(target: str) -> str:
-    """The target of a request, for the log: without caps, wherever somebody put them."""
-    path, question, query = target.partition("?")
-    mount, slash, _ = path[1:].partition("/")
-    if path[:1] != "/" or mount not in routes.MOUNTS:
-        path = "/[CENSORED]"
-    elif slash and mount not in routes.PUBLIC_PATHS:
-        path = f"/{mount}/[CENSORED]"
-    return path + censored(_SECRET_ARGUMENTS.sub(r"\1[CENSORED]", question + query))

@@ -238,9 +238,11 @@ class ClientNode:
             counters=self._counters,
             allowed_hosts=configuration.node.web_hosts,
             content_host=configuration.node.web_content_host,
+            access_log=web.access_log(configuration, self._reactor, self._lifetime),
             default_format=self._format,
             sessions=kept_sessions(configuration.directory, self._reactor, self._random, self._disk_workers, self._lifetime),
             random=self._random,
+            workers=self._disk_workers,
         )
         return await web.serve(self._configuration, self._reactor, site, self._lifetime)
 
@@ -258,6 +260,7 @@ class ClientNode:
 
     def _filesystem(self, keys: Keys, broker: Broker) -> Filesystem:
         from lafs.filesystem import ClientSecrets, Filesystem
+        from lafs.mutable.key_pool import KeyPool
 
         configuration = self._configuration
         spool = configuration.path(configuration.node.temporary)
@@ -266,14 +269,18 @@ class ClientNode:
         except OSError as error:
             raise NodeError(f"[node] tempdir: {spool} cannot be made: {error.strerror}") from None
         convergence = None if configuration.client.convergence == "none" else keys.convergence_secret()
+        workers = self._threads(os.cpu_count() or 2, "coding")
+        fresh_keys = KeyPool(workers, clock=self._reactor)
+        self._lifetime.then(fresh_keys.stop)
         return Filesystem(
             broker,
-            self._threads(os.cpu_count() or 2, "coding"),
+            workers,
             self._reactor,
             ClientSecrets(keys.lease_secret(), convergence),
             configuration.encoding,
             self._counters,
             spool,
+            keys=fresh_keys,
         )
 
     def _threads(self, count: int, name: str) -> ThreadWorkers:

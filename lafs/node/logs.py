@@ -7,7 +7,8 @@ its argument) is washed here, on the way out. Begun by `process`. Spec: 08 §23.
 from __future__ import annotations
 
 import re
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, Any, cast
 
 from twisted.logger import (
     FileLogObserver,
@@ -18,6 +19,13 @@ from twisted.logger import (
     formatEventAsClassicLogText,
     globalLogBeginner,
 )
+from twisted.python.logfile import LogFile
+
+from lafs.errors import NodeError
+
+LOG_FILE_SIZE = 10_000_000
+LOG_FILES = 5
+"""A log file is at most so many bytes; so many older ones are kept."""
 
 _SECRETS = (
     (re.compile(r"(URI(?::|%3A)[A-Z0-9-]+(?::|%3A))[A-Za-z0-9:%]+", re.IGNORECASE), r"\1[CENSORED]"),
@@ -35,6 +43,17 @@ def washed(text: str) -> str:
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def rotated(path: Path) -> IO[str]:
+    """A file to append lines to, which begins anew when it is large. Raises NodeError."""
+    try:
+        # Its types do not say so, but a LogFile takes text.
+        make: Any = LogFile
+        return cast("IO[str]", make(path.name, str(path.parent), LOG_FILE_SIZE, maxRotatedFiles=LOG_FILES))
+    except (OSError, AssertionError) as error:  # the latter is how it says that the directory is not there
+        reason = getattr(error, "strerror", None) or "its directory is not there"
+        raise NodeError(f"the log file {path} cannot be written: {reason}") from None
 
 
 def begin(stream: IO[str]) -> None:

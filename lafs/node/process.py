@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from lafs.errors import LafsError, NodeError
 from lafs.node.allocator import keep_large_blocks
@@ -28,10 +28,6 @@ STOPPING_SECONDS = 15.0
 """How long an orderly stop may take; then the process ends anyway. What was acknowledged is on the disk by then."""
 
 WANTED_FILES = 65_536
-
-LOG_FILE_SIZE = 10_000_000
-LOG_FILES = 5
-"""A log file is at most so many bytes; so many older ones are kept."""
 
 Tell = Callable[[str], object]
 
@@ -184,11 +180,6 @@ def _print(text: str) -> None:
 def _log_stream(logfile: Path | None) -> IO[str]:
     if logfile is None:
         return sys.stdout
-    from twisted.python.logfile import LogFile
+    from lafs.node.logs import rotated
 
-    try:
-        # Its types do not say so, but a LogFile takes text.
-        make: Any = LogFile
-        return cast("IO[str]", make(logfile.name, str(logfile.parent), LOG_FILE_SIZE, maxRotatedFiles=LOG_FILES))
-    except OSError as error:
-        raise NodeError(f"the log file {logfile} cannot be written: {error.strerror}") from None
+    return rotated(logfile)

@@ -5,6 +5,8 @@ Used by `client_node` (the gateway) and `introducer_node` (its status page). Spe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakSet
 
@@ -16,6 +18,7 @@ from lafs.node import ports
 from lafs.node.config import Configuration
 from lafs.node.files import PUBLIC, write_whole
 from lafs.node.lifetime import Lifetime
+from lafs.node.logs import rotated
 
 _log = Logger(namespace="lafs.node")
 
@@ -40,6 +43,24 @@ async def serve(configuration: Configuration, reactor: Any, site: Any, lifetime:
     lifetime.then(lambda: configuration.path("node.url").unlink(missing_ok=True))
     _log.info("web gateway at {url}", url=url)
     return url
+
+
+def access_log(configuration: Configuration, reactor: Any, lifetime: Lifetime) -> Callable[[str], object]:
+    """What takes a line about each request: web.access_log, with the time before it; the node's log if there is none."""
+    if configuration.node.web_access_log is None:
+        from frontends.web.access_log import to_node_log
+
+        return to_node_log
+    file = rotated(configuration.path(configuration.node.web_access_log))
+    lifetime.then(file.close)
+
+    def write(line: str) -> None:
+        try:
+            file.write(f"{datetime.fromtimestamp(reactor.seconds(), UTC):%Y-%m-%dT%H:%M:%SZ} {line}\n")
+        except (OSError, ValueError):  # a full disk, or a request that ends when the node does
+            _log.warn("a line of the access log could not be written")
+
+    return write
 
 
 @implementer(IProtocolFactory)

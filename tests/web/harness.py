@@ -16,6 +16,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from frontends.web.access_log import Write, to_node_log
 from frontends.web.handles import cookie_name
 from frontends.web.sessions import Session, Sessions
 from frontends.web.site import make_site
@@ -125,8 +126,9 @@ class Gateway:
     files: Any
 
     def __init__(
-        self, allowed_hosts: Iterable[str] = (), files: Any = None, clock: Any = None, content_host: str = ""
-    ) -> None:
+        self, allowed_hosts: Iterable[str] = (), files: Any = None, clock: Any = None, content_host: str = "",
+        access_log: Write = to_node_log,
+    ) -> None:  # fmt: skip
         self.files = MemoryFiles() if files is None else files
         self.overview = Overview(counts=self.files.counters)
         self.clock = Clock() if clock is None else clock
@@ -135,7 +137,7 @@ class Gateway:
         self.sessions = Sessions(self.clock, random, TOKEN)
         self.site = make_site(
             self.files, self.overview, clock=self.clock, counters=self.counters, allowed_hosts=allowed_hosts,
-            content_host=content_host, sessions=self.sessions, random=random,
+            content_host=content_host, sessions=self.sessions, random=random, access_log=access_log,
         )  # fmt: skip
 
     def open_session(self, home: Cap | None = None, host: str = HOST) -> Browser:

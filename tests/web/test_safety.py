@@ -5,7 +5,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from frontends.web.errors import censored
 from frontends.web.safety import host_name
-from frontends.web.site import censored_target
 from tests.web.harness import Gateway, multipart, q
 
 LITERAL = "URI%3ALIT%3Aonug64tu"
@@ -230,23 +229,18 @@ class Logs(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observe)
         self.gateway = Gateway()
 
-    def test_no_part_of_a_cap_is_in_the_access_log(self) -> None:
+    def test_no_part_of_a_cap_is_in_it(self) -> None:
         secret = CHK.split(":")[2]
-        for cap in (CHK, q(CHK), q(CHK).replace("A", "a").replace("%3a", "%3A")):
+        lower = q(CHK).replace("A", "a").replace("%3a", "%3A")
+        for cap in (CHK, q(CHK), lower, q(CHK).replace("U", "%55"), CHK.replace("URI", "URJ")):
             for path in (f"/uri/{cap}", f"/cap/{cap}", f"/file/{cap}/x", f"/named/{cap}/x", f"//uri/{cap}", f"/{cap}",
-                         f"/nope/{cap}", f"/uri?uri={cap}",
-                         f"/?when_done={cap}", f"/uri/{cap}?t=json&to_dir={cap}&return_to={cap}", f"/?x={cap}"):
+                         f"/uri/x/{cap}", f"/nope/{cap}", f"/uri?uri={cap}", f"/uri?{cap}", f"/uri?{cap}=x", f"/status/{cap}",
+                         f"/h/{cap}", f"/css/{cap}", f"/open?ticket={cap}", f"/content/{cap}/x", f"/operations/{cap}",
+                         f"/session/{cap}", f"/?t={cap}", f"/?when_done={cap}", f"/?x={cap}",
+                         f"/uri/{cap}?t=json&to_dir={cap}&return_to={cap}"):
                 self.gateway.get(path)
-        self.assertGreater(len(self.events), 30)
-        self.assertNotIn(secret, "".join(self.events))
-
-    def test_what_helps_an_operator_is(self) -> None:
-        self.assertEqual(censored_target("/uri/URI:CHK:x?t=json&save=true"), "/uri/[CENSORED]?t=json&save=true")
-        self.assertEqual(censored_target("/uri?uri=x&t=json"), "/uri?uri=[CENSORED]&t=json")
-        self.assertEqual(censored_target("/?private-key=x"), "/?private-key=[CENSORED]")
-        self.assertEqual(censored_target("/status/up-1?t=json"), "/status/up-1?t=json")
-        self.assertEqual(censored_target("/css/lafs.css"), "/css/lafs.css")
-        self.assertEqual(censored_target("*"), "/[CENSORED]")
+        self.assertGreater(len(self.events), 100)
+        self.assertNotIn(secret, "".join(self.events).replace("%55", "U"))
 
     def test_an_unexpected_error_is_an_incident_whose_story_holds_no_cap(self) -> None:
         self.gateway.files.upload_failure = ValueError(f"what is {CHK} doing here?")
