@@ -36,6 +36,10 @@ COMMANDS = {
     "list-aliases": Lazy("lafs.cli.naming:list_aliases", "Show the aliases and their capabilities.", "Aliases"),
     "hash-password": Lazy("lafs.cli.mount:hash_password", "Make a line of an accounts file, for SFTP and FTP.", "Aliases"),
     "recovery": Lazy("lafs.cli.recovery:recovery", "Show how to save a directory's capability.", "Aliases"),
+    "check": Lazy("lafs.cli.health:check", "Check, and repair, a file or directory.", "Care"),
+    "deep-check": Lazy("lafs.cli.health:deep_check", "Check, and repair, everything below a directory.", "Care"),
+    "manifest": Lazy("lafs.cli.tree_facts:manifest", "List everything below a directory, with capabilities.", "Care"),
+    "stats": Lazy("lafs.cli.tree_facts:stats", "Count and measure everything below a directory.", "Care"),
     "status": Lazy("lafs.cli.status:status", "Show what the node is connected to and what it is doing.", "Care"),
     "completion": Lazy("lafs.cli.completion:completion", "Print a completion script for your shell.", "Care"),
 }

@@ -61,6 +61,10 @@ class FakeGateway:
                 self.note(b"")
                 answer(self, gateway.stored.get(unquote(self.path)) or NOT_FOUND)
 
+            def do_POST(self) -> None:
+                self.note(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+                answer(self, gateway.stored.get(unquote(self.path)) or NOT_FOUND)
+
             def do_PUT(self) -> None:
                 if not gateway.reads_uploads:
                     answer(self, gateway.put_answer)
