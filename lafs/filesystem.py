@@ -40,6 +40,7 @@ from lafs.immutable.repair import Repairer
 from lafs.immutable.uploader import Uploader
 from lafs.interfaces import FileNode, Grid, GridServer, LeaseSecrets, NewChild, Replace, Source, UploadResult
 from lafs.mutable.files import FirstContents, MutableFiles
+from lafs.mutable.key_pool import KeyPool
 from lafs.mutable.node import MutableFile
 from lafs.mutable.share_layout import MOST_SHARES
 from lafs.mutable.tools import Coding
@@ -72,6 +73,7 @@ class Filesystem:
         spool: Path | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
         generate_key: Callable[[], PrivateKey] = PrivateKey.generate,
+        keys: KeyPool | None = None,
     ) -> None:
         self.encoding = encoding
         self.counters = counters
@@ -81,7 +83,7 @@ class Filesystem:
         total = min(encoding.total, MOST_SHARES)  # of 256 there is no mutable file
         coding = Coding(min(encoding.needed, total), encoding.happy, total)
         self._mutable = MutableFiles(
-            grid, workers, clock, coding, self._secrets_for, counters, random_bytes, generate_key
+            grid, workers, clock, coding, self._secrets_for, counters, random_bytes, keys or KeyPool(workers, generate_key)
         )
         self._upkeep = Upkeep(
             Checker(grid, workers, clock, self._secrets_for, encoding.happy),

@@ -35,7 +35,7 @@ FirstContents = Source | bytes | Callable[[MutableWriteCap], bytes]
 
 
 class MutableFiles:
-    """One for each client. `generate_key` makes a private key; it runs in the worker threads."""
+    """One for each client. `keys` is where those of new files come from."""
 
     def __init__(
         self,
@@ -46,10 +46,10 @@ class MutableFiles:
         lease_secrets_for: Callable[[StorageIndex, GridServer], LeaseSecrets],
         counters: Counters,
         random_bytes: Callable[[int], bytes] = os.urandom,
-        generate_key: Callable[[], PrivateKey] = PrivateKey.generate,
+        keys: KeyPool | None = None,
     ) -> None:
         self._tools = Tools(grid, workers, clock, coding, lease_secrets_for, counters, random_bytes)
-        self._keys = KeyPool(workers, generate_key)
+        self._keys = keys or KeyPool(workers)
         self._slots = Slots()
 
     def prepare(self) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.crypto.rsa import PrivateKey
-from lafs.mutable.key_pool import FEWEST, MOST, KeyPool
+from lafs.mutable.key_pool import FEWEST, LOW, MOST, QUIET_SECONDS, KeyPool
 from lafs.tasks import spawn
 from tests.private_keys import known_keys
 
@@ -83,6 +84,43 @@ class Pool(SynchronousTestCase):
         for _ in range(MOST):
             self.successResultOf(spawn(pool.take()))
         self.assertNoResult(spawn(pool.take()))
+
+    def test_with_a_clock_keys_are_made_when_nobody_has_taken_one_for_some_time(self) -> None:
+        clock = Clock()
+        pool = KeyPool(self.workers, known_keys(), clock)
+        pool.prepare()
+        self.workers.work()
+        for _ in range(3):
+            clock.advance(QUIET_SECONDS - 1)
+            self.successResultOf(spawn(pool.take()))
+            self.assertEqual(self.workers.waiting, [])
+        clock.advance(QUIET_SECONDS)
+        self.assertEqual(len(self.workers.waiting), 1)
+        self.workers.work()
+        for _ in range(FEWEST):
+            self.successResultOf(spawn(pool.take()))
+
+    def test_and_at_once_when_few_are_left(self) -> None:
+        pool = KeyPool(self.workers, known_keys(), Clock())
+        pool.prepare()
+        self.workers.work()
+        for _ in range(FEWEST - LOW):
+            self.successResultOf(spawn(pool.take()))
+        self.assertEqual(self.workers.waiting, [])
+        self.successResultOf(spawn(pool.take()))
+        self.assertEqual(len(self.workers.waiting), 1)
+        self.workers.work()
+        for _ in range(LOW):
+            self.successResultOf(spawn(pool.take()))
+
+    def test_none_once_it_is_stopped(self) -> None:
+        clock = Clock()
+        pool = KeyPool(self.workers, known_keys(), clock)
+        pool.prepare()
+        self.workers.work()
+        self.successResultOf(spawn(pool.take()))
+        pool.stop()
+        self.assertEqual((clock.getDelayedCalls(), self.workers.waiting), ([], []))
 
     def test_a_failure_in_the_background_is_tried_again_with_the_next_key(self) -> None:
         failing = [True]
