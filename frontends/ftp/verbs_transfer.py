@@ -116,7 +116,9 @@ async def retrieve(session: Session, command: Command) -> Reply:
 
 async def _send(session: Session, file: OpenFile, offset: int, size: int) -> None:
     conversion: Conversion = ToWire() if session.is_text else AsIs()
-    async with session.data(f"Here come {size - offset} bytes.") as connection:
+    # Clients read the number of bytes in the parentheses.
+    told = "Here it comes as text." if session.is_text else f"Here it comes ({size - offset} bytes)."
+    async with session.data(told) as connection:
         while offset < size:
             piece = await file.read_chunk(offset, min(PIECE, size - offset))
             if not piece:
