@@ -66,7 +66,8 @@ class ReadFile:
         if self._stream is not None and self._stream.will_have(offset):
             return await self._stream.read(offset, end)
         if goes_on:
-            self._end_stream()
+            if self._stream is not None:
+                self._stream.retire()
             self._stream = _Stream(self._node, offset, self._size, self._streams)
             return await self._stream.read(offset, end)
         found = self._piece.cut(offset, end)
@@ -128,6 +129,7 @@ class _Stream:
         self._low = self._high = self._wanted = start
         self._end = end
         self._failure: Exception | None = None
+        self._retired = False
         self._readers: list[tuple[int, int, Deferred[None]]] = []
         self._held: Deferred[None] | None = None
         streams.count += 1
@@ -135,7 +137,7 @@ class _Stream:
 
     def will_have(self, offset: int) -> bool:
         """Whether the byte at `offset` is here or will soon be."""
-        return self._low <= offset <= self._high + _NEAR and self._failure is None
+        return self._low <= offset <= max(self._high, self._wanted) + _NEAR and self._failure is None
 
     async def read(self, offset: int, end: int) -> bytes:
         """Bytes [offset, end)."""
@@ -151,9 +153,17 @@ class _Stream:
             finally:
                 # Not earlier: whoever is woken before may ask for more, and what this one waits for must not be dropped then.
                 self._readers.remove(reader)
+                if self._retired and not self._readers:
+                    self.end()
             if self._high < end:
                 self._raise_failure()
         return self._cut(offset, end)
+
+    def retire(self) -> None:
+        """Stop fetching when those who wait have got what they wait for."""
+        self._retired = True
+        if not self._readers:
+            self.end()
 
     def end(self) -> None:
         """Stop fetching. Whoever still waits gets an error."""
