@@ -39,6 +39,7 @@ LOGIN_SECONDS = 60.0
 IDLE_SECONDS = 900.0
 """How long it may then say nothing."""
 
+_WEB_VERBS = frozenset({"GET", "HEAD", "POST", "PUT"})
 _ENDS = frozenset({221, 421})
 """Replies after which the connection is closed."""
 
@@ -193,6 +194,9 @@ class ControlConnection(Protocol):
 
 async def _carry_out(session: Session, command: Command) -> Reply | None:
     verb = VERBS.get(command.verb)
+    if command.verb in _WEB_VERBS:
+        # Somebody's page may be making a browser talk to us, with commands in the body of a request.
+        raise Refusal(421, "This is no web server.")
     if verb is None:
         raise Refusal(500, "This command is not known.")
     if not verb.is_public and session.logged_in is None:

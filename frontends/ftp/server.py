@@ -15,8 +15,9 @@ from frontends.ftp.control import ControlConnection
 from frontends.ftp.replies import Reply
 from frontends.ftp.session import Tools
 
-MOST_CLIENTS = 200
-"""Control connections at once. Each costs little, and may have one transfer."""
+MOST_CLIENTS = 100
+"""Control connections at once. Each may have a passive port and a data connection: three descriptors of the thousand that a
+process usually has."""
 
 
 @implementer(IProtocolFactory)

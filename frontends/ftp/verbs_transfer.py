@@ -5,6 +5,7 @@ directory has its name. 226 is said after that. Whatever goes wrong before leave
 """
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
@@ -18,7 +19,7 @@ from frontends.ftp.session import Session
 from frontends.open_files import AttributeChange, Attributes, OpenFile
 from frontends.paths import Names
 from frontends.virtual_tree import OpenFlags
-from lafs.errors import LafsError
+from lafs.errors import LafsError, NoSuchChild
 from lafs.tasks import sleep
 
 PIECE = 512 * 1024
@@ -29,6 +30,8 @@ ENTRIES_TOGETHER = 200
 
 _OPTION_WORDS = re.compile(r"(-\S*(\s+|$))+")
 """`-la` and such, which clients put before the path."""
+
+_PATTERN = re.compile(r"[*?[]")
 
 LineMaker = Callable[[str, Attributes], str]
 
@@ -217,8 +220,14 @@ async def _list(session: Session, path: Names, line: LineMaker) -> Reply:
 
 
 async def _entries(session: Session, path: Names) -> Mapping[str, Attributes]:
-    """What is in the directory at `path`; or the file at `path`, alone."""
-    attributes = await session.tree.attributes(path)
+    """What is in the directory at `path`; or the file at `path`, alone; or, old clients rely on it, what a pattern matches."""
+    try:
+        attributes = await session.tree.attributes(path)
+    except NoSuchChild:
+        if not path or not _PATTERN.search(path[-1]):
+            raise
+        entries = await session.tree.list(path[:-1])
+        return {name: entries[name] for name in fnmatch.filter(entries, path[-1])}
     if attributes.kind == "directory":
         return await session.tree.list(path)
     return {path[-1] if path else "file": attributes}

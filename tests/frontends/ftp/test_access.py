@@ -179,6 +179,13 @@ class Limits(SynchronousTestCase):
                 client.expect(501, verb)
         client.expect(200, "NOOP")
 
+    def test_a_browser_is_sent_away_before_it_can_be_made_to_say_more(self) -> None:
+        client = Server().visit()
+        client.wire.deliver(b"POST / HTTP/1.1\r\nHost: 192.0.2.1:8021\r\n\r\nUSER alice\r\nPASS s\xc3\xa9cret\r\nDELE x\r\n")
+        client.expect(421)
+        client.until(lambda: client.wire.ended == "in order")
+        self.assertTrue(client.is_silent())
+
     def test_commands_are_answered_in_order_however_many_come_at_once(self) -> None:
         client = Server().alice()
         client.tell(*["NOOP", "PWD"] * 500)

@@ -360,6 +360,14 @@ class Listings(SynchronousTestCase):
         self.assertEqual(self.client.download("LIST dir"), b"")
         self.assertEqual(self.client.download("NLST -a dir"), b"")
 
+    def test_a_pattern_stands_for_what_it_matches(self) -> None:
+        for name in ("a.txt", "b.txt", "c.jpg", "a*"):
+            self.server.put(name, b"x" * 100)
+        self.assertEqual(self.client.download("NLST *.txt"), b"a.txt\r\nb.txt\r\n")
+        self.assertEqual(self.client.download("NLST /[bc].*"), b"b.txt\r\nc.jpg\r\n")
+        self.assertEqual(self.client.download("NLST a*"), b"a*\r\n")
+        self.assertEqual(self.client.download("LIST -l x?"), b"")
+
     def test_what_is_not_there_is_refused(self) -> None:
         self.server.put("file", b"x" * 100)
         for line, code in (("LIST nösuch", 550), ("NLST nösuch", 550), ("MLSD nösuch", 550), ("MLSD file", 501)):
