@@ -39,7 +39,8 @@ async def listing(gateway: Gateway, request: Request, target: Target) -> Reply:
     shown = await gateway.workers.run_sized(size, _shown, found, order, number)
     place, at = Place.of(request), request.addresses
     return page(
-        gateway.pages.render(
+        await gateway.workers.run(
+            gateway.pages.render,
             "directory",
             at=at,
             place=place,

@@ -93,15 +93,21 @@ async def upload_into(gateway: Gateway, request: Request, target: Target) -> Rep
     form = request.form
     if form is None or form.file is None:
         raise Refusal(400, "An upload needs a multipart form with the file in its field 'file'.")
-    directory = writable(gateway, target)
-    new, replace = NewFile.asked_for(request.arguments), request.arguments.replace()
-    name = _upload_name(request.arguments, form.file.name) if not form.late else None
+    directory, new = writable(gateway, target), NewFile.asked_for(request.arguments)
+    request.arguments.replace()
+    # A name that comes behind a large file is not known yet.
+    name = _upload_name(request.arguments, form.file.name) if not form.late or request.arguments.get("name") else None
     existing = await _existing(directory, name) if name is not None else None
     if existing is not None:
         return await _upload_over(gateway, request, directory, existing)
     cap = await new.store(gateway, form.file.source)
+    arguments = await new.all_arguments(request)
+    replace = arguments.replace()
     if name is None:
-        name = _upload_name(request.arguments.over(await form.late_fields()), form.file.name)
+        name = _upload_name(arguments, form.file.name)
+        existing = await _existing(directory, name)
+        if existing is not None and _is_mutable_file(existing.cap):
+            raise Refusal(409, "A mutable file is there. To overwrite it, the form must have name= before the file.")
     await directory.add([new_child(name, cap.text)], "only-files" if replace == "always" else replace)
     return text(cap.text)
 
@@ -112,6 +118,10 @@ async def _existing(directory: Directory, name: str) -> Target | None:
     except NoSuchChild:
         return None
     return Target(child.cap, child.name, directory, child)
+
+
+def _is_mutable_file(cap: Cap | None) -> bool:
+    return cap is not None and cap.is_mutable and not isinstance(cap, DirectoryCap)
 
 
 async def _upload_over(gateway: Gateway, request: Request, directory: Directory, existing: Target) -> Reply:
@@ -126,9 +136,7 @@ async def upload_here(gateway: Gateway, request: Request, target: Target) -> Rep
     if form is None or form.file is None:
         raise Refusal(400, "An upload needs a multipart form with the file in its field 'file'.")
     cap, replace = target.cap, request.arguments.replace()
-    if cap is not None and cap.is_mutable and target.name != "" and cap.is_readonly:
-        raise Refusal(400, "POST to a mutable file: replace requested with read-only cap")
-    if cap is not None and cap.is_mutable and not isinstance(cap, DirectoryCap):
+    if cap is not None and _is_mutable_file(cap):
         if cap.is_readonly:
             raise Refusal(400, "POST to a mutable file: replace requested with read-only cap")
         await overwrite(gateway, cap, form.file.source)
@@ -136,7 +144,9 @@ async def upload_here(gateway: Gateway, request: Request, target: Target) -> Rep
     target.require_writable()
     if cap is not None and replace == "never":
         raise ChildExists("the name is taken")
-    stored = await NewFile.asked_for(request.arguments).store(gateway, form.file.source)
+    new = NewFile.asked_for(request.arguments)
+    stored = await new.store(gateway, form.file.source)
+    replace = (await new.all_arguments(request)).replace()
     await link(gateway, target, new_child(target.name, stored.text), replace)
     return text(stored.text)
 
@@ -154,19 +164,38 @@ def _upload_name(arguments: Arguments, file_name: str) -> str:
 
 
 async def link_cap(gateway: Gateway, request: Request, target: Target) -> Reply:
-    """`t=uri`: links the cap in `uri=` under `name=`."""
+    """`t=uri`: links the cap in `uri=` under `name=`; the directory is made if it is not there."""
     arguments = request.arguments
     cap_text = refused_unless_there(arguments, "uri", "set-uri requires a uri")
     name = refused_unless_there(arguments, "name", "set-uri requires a name")
-    await writable(gateway, target).add([new_child(name, cap_text.strip())], arguments.replace())
+    await _fill(gateway, target, [new_child(name, cap_text.strip())], arguments.replace())
     return text(cap_text)
 
 
 async def set_children(gateway: Gateway, request: Request, target: Target) -> Reply:
-    """`t=set_children`: links all children in the JSON of the body at once."""
-    replace, directory = request.arguments.replace(), writable(gateway, target)
-    await directory.add(await read_children(request.exchange.body), replace)
+    """`t=set_children`: links all children in the JSON of the body at once; the directory is made if it is not there."""
+    replace = request.arguments.replace()
+    if target.cap is None:
+        target.require_writable()
+    else:
+        writable(gateway, target)
+    await _fill(gateway, target, await read_children(request.exchange.body), replace)
     return text("Okay so I did it.")
+
+
+async def _fill(gateway: Gateway, target: Target, children: list[NewChild], replace: Replace) -> None:
+    """Link `children` in the directory that `target` is, or is to be: it appears, with those on the way to it, when it has them."""
+    if target.cap is not None:
+        await writable(gateway, target).add(children, replace)
+        return
+    parent = target.writable_parent
+    made = await gateway.files.create_directory(format=gateway.default_format)
+    await made.add(children, replace)
+    try:
+        await link(gateway, target, new_child(target.name, made.cap.text), "never")
+    except ChildExists:  # Somebody else was faster: into theirs.
+        directory = await gateway.files.make_directories(parent.cap, target.missing, gateway.default_format)
+        await directory.add(children, replace)
 
 
 async def unlink(gateway: Gateway, request: Request, target: Target) -> Reply:
@@ -189,13 +218,13 @@ async def relink(gateway: Gateway, request: Request, target: Target) -> Reply:
     request's own path begins with, so that a page can ask for a move without holding a cap.
     """
     arguments = request.arguments
-    name = refused_unless_there(arguments, "from_name", "from_name= is required").strip()
+    source = writable(gateway, target)
+    name = await _as_it_is(source, refused_unless_there(arguments, "from_name", "from_name= is required"))
     new_name = arguments.get("to_name").strip() or name
     for argument, value in (("from_name", name), ("to_name", new_name)):
         if "/" in value:
             raise Refusal(400, f"{argument}= may not contain a slash")
-    replace, source = arguments.replace(), writable(gateway, target)
-    destination, passed = source, target.passed
+    replace, destination, passed = arguments.replace(), source, target.passed
     path = arguments.get("to_path_chosen") or arguments.get("to_path")
     if path and not arguments.get("to_dir"):
         root = target.passed[0].cap if target.passed else target.known
@@ -204,6 +233,15 @@ async def relink(gateway: Gateway, request: Request, target: Target) -> Reply:
         destination, passed = await _destination_directory(gateway, arguments.get("to_dir"))
     await gateway.files.move(source, name, destination, new_name, replace, passed)
     return text("thing moved")
+
+
+async def _as_it_is(directory: Directory, name: str) -> str:
+    """`name`, without the blanks around it as the peer has it, unless a child has them in its name."""
+    stripped = name.strip()
+    if stripped != name:
+        with suppress(NoSuchChild):
+            return (await directory.get(name)).name
+    return stripped
 
 
 async def _destination_directory(gateway: Gateway, place: str) -> tuple[Directory, tuple[Directory, ...]]:

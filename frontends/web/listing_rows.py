@@ -19,7 +19,7 @@ from lafs.interfaces import Child, Listing
 Column = Literal["name", "size", "kind", "modified"]
 COLUMNS: tuple[Column, ...] = get_args(Column)
 
-PAGE_ROWS = 200
+PAGE_ROWS = 100
 """Rows on one page where no script runs; also what a page with a script shows before that has fetched the others."""
 
 _DIGITS = re.compile(r"(\d+)")
@@ -159,8 +159,8 @@ def _moment(value: object) -> int | None:
 
 
 def rows_json(listing: Listing) -> bytes:
-    """All rows for the script of the page, by name, each [name, type, kind, size, created, modified]: short, there may be many."""
+    """All rows for the script of the page, each [name, type, kind, size, created, modified]: short, because there may be many."""
     rows: Sequence[object] = [
-        (row.name, row.type, row.kind, row.size, row.created, row.modified) for row in Order().of(rows_of(listing))
+        (row.name, row.type, row.kind, row.size, row.created, row.modified) for row in rows_of(listing)
     ]
     return json.dumps({"rows": rows}, separators=(",", ":")).encode("ascii")

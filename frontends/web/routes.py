@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 
 from frontends.web import (
+    batches,
     checking,
     content_origin,
     directory_pages,
@@ -121,6 +122,7 @@ OBJECTS: Mapping[tuple[Kind, str, str], ObjectHandler] = {
     (Kind.DIRECTORY, "PUT", "mkdir"): links.mkdir_here,
     (Kind.DIRECTORY, "PUT", "uri"): links.put_cap,
     **{(Kind.DIRECTORY, "POST", t): handler for t, handler in directory_posts.POSTS.items()},
+    (Kind.DIRECTORY, "POST", "upload-batch"): batches.upload_batch,
     (Kind.UNKNOWN, "GET", "json"): objects.describe_unknown,
     (Kind.UNKNOWN, "GET", "info"): file_pages.info,
     (Kind.UNKNOWN, "PUT", ""): links.put_child,
@@ -132,6 +134,9 @@ OBJECTS: Mapping[tuple[Kind, str, str], ObjectHandler] = {
     (Kind.MISSING, "POST", "mkdir-with-children"): links.mkdir_with_children_here,
     (Kind.MISSING, "POST", "mkdir-immutable"): links.mkdir_immutable_here,
     (Kind.MISSING, "POST", "upload"): directory_posts.upload_here,
+    (Kind.MISSING, "POST", "uri"): directory_posts.link_cap,
+    (Kind.MISSING, "POST", "set_children"): directory_posts.set_children,
+    (Kind.MISSING, "POST", "set-children"): directory_posts.set_children,
     **{(kind, "DELETE", ""): links.delete for kind in Kind if kind is not Kind.MISSING},
 }
 
@@ -158,8 +163,8 @@ OTHERWISE: Mapping[tuple[Kind, str], tuple[int, str]] = {
 """Status and text when `OBJECTS` has no row for the argument `t`."""
 
 CREATING = frozenset(
-    {("PUT", ""), ("PUT", "uri"), ("PUT", "mkdir"), ("POST", "upload")}
-    | {("POST", t) for t in ("mkdir", "mkdir-with-children", "mkdir-immutable")}
+    {("PUT", ""), ("PUT", "uri"), ("PUT", "mkdir"), ("POST", "upload"), ("POST", "uri")}
+    | {("POST", t) for t in ("mkdir", "mkdir-with-children", "mkdir-immutable", "set_children", "set-children")}
 )
 """What makes the directories on its way."""
 
@@ -241,8 +246,12 @@ async def _object(gateway: Gateway, request: Request, kind: Kind, target: Target
             raise NoSuchChild(target.missing[0])
         status, explanation = OTHERWISE[kind, request.method]
         raise Refusal(status, explanation.format(t=t))
-    when_done = destination(request, request.arguments) if request.method == "POST" and t not in streams.STREAMS else ""
+    if request.method != "POST" or t in streams.STREAMS:
+        return await handler(gateway, request, target)
+    when_done = destination(request, request.arguments)
     reply = await handler(gateway, request, target)
+    if request.form is not None:
+        when_done = destination(request, request.arguments.over(await request.form.late_fields()))
     return redirect(when_done) if when_done else reply
 
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 __all__ = ["Chromium", "Keys", "Sent"]
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 30.0
 """How long to wait for what normally takes a fraction of a second: a busy machine is no failure."""
 
 FLAGS = (
@@ -52,6 +52,7 @@ class Chromium:
     """One browser profile. `scripts` False: as for people who have turned JavaScript off."""
 
     def __init__(self, *, scripts: bool = True, width: int = 1280, height: int = 860, dark: bool = False) -> None:
+        self.scripts = scripts
         self.folder = Path(tempfile.mkdtemp(prefix="lafs-chromium-"))
         self.downloads = self.folder / "downloads"
         self.downloads.mkdir()
@@ -170,7 +171,8 @@ class Chromium:
         before = self.find("html")
         yield
         wait_until(lambda: _gone(before), "another page")
-        wait_until(lambda: self.run("return document.readyState") == "complete", "the page to be loaded")
+        if self.scripts:
+            wait_until(lambda: self.run("return document.readyState") == "complete", "the page to be loaded")
 
     # --- what it did ---
 
@@ -181,6 +183,12 @@ class Chromium:
                 request = message["params"]["request"]
                 self._requests.append(Sent(request["method"], request["url"], request["headers"]))
         self._complaints += [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+
+    def forget(self) -> None:
+        """What was asked for and complained of until now is not this test's."""
+        self._read_logs()
+        self._requests.clear()
+        self._complaints.clear()
 
     @property
     def requests(self) -> list[Sent]:

@@ -43,7 +43,7 @@ async function reload() {
   try {
     const { rows } = await json(`${here}?t=rows`, mine.signal);
     performance.mark("rows-here");
-    table.setRows(rows.map(rowOf), true);
+    table.setRows(rows.map(rowOf));
     requestAnimationFrame(() => setTimeout(() => performance.measure("rows-drawn", "rows-here")));
   } catch (error) {
     if (error.name !== "AbortError") toast(error.message);

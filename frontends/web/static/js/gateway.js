@@ -29,19 +29,20 @@ export async function json(url, signal) {
   return answer.json();
 }
 
-// PUT a file; `progress(bytes)` is told how much has been sent. XMLHttpRequest, because fetch tells nothing of what it sends.
-export function put(url, file, progress, signal) {
+// Send `body`; `progress(bytes)` is told how much is on its way. XMLHttpRequest, because fetch tells nothing of what it sends.
+// Resolves to the text of the answer.
+export function send(method, url, body, progress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("PUT", url);
+    request.open(method, url);
     request.setRequestHeader("X-Form-Token", token);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = (event) => progress(event.loaded);
-    request.onload = () => (request.status < 300 ? resolve() : reject(new Refused(request.status, request.responseText)));
+    request.onload = () => (request.status < 300 ? resolve(request.responseText) : reject(new Refused(request.status, request.responseText)));
     request.onerror = () => reject(new Refused(0, LOST));
-    request.onabort = () => reject(new Refused(0, "Stopped"));
+    request.onabort = () => reject(new Refused(0, "stopped"));
     signal.addEventListener("abort", () => request.abort());
-    request.send(file);
+    request.send(body);
   });
 }
 

@@ -46,12 +46,12 @@ export class Table {
     addEventListener("resize", () => { this.measured = false; later(); });
   }
 
-  // Show other rows. `sorted`: they come in the order of names already.
-  setRows(rows, sorted = false) {
+  // Show other rows.
+  setRows(rows) {
     this.rows = rows;
     const names = new Set(rows.map((row) => row.name));
     for (const name of this.selected) if (!names.has(name)) this.selected.delete(name);
-    this.arrange(sorted && this.order === "name");
+    this.arrange();
   }
 
   sortBy(column) {
@@ -68,16 +68,13 @@ export class Table {
     this.arrange();
   }
 
-  arrange(sorted = false) {
-    let view = this.filter ? this.rows.filter((row) => row.name.toLowerCase().includes(this.filter)) : [...this.rows];
-    if (!sorted) {
-      const compare = COLUMNS[this.order.replace("-", "")];
-      const sign = this.order.startsWith("-") ? -1 : 1;
-      const folder = (row) => (row.kind === "folder" ? 0 : 1);
-      view.sort((a, b) => folder(a) - folder(b) || sign * compare(a, b));
-    }
-    this.view = view;
-    this.table.setAttribute("aria-rowcount", view.length + 1);
+  arrange() {
+    const compare = COLUMNS[this.order.replace("-", "")];
+    const sign = this.order.startsWith("-") ? -1 : 1;
+    const folder = (row) => (row.kind === "folder" ? 0 : 1);
+    this.view = this.rows.filter((row) => !this.filter || row.name.toLowerCase().includes(this.filter));
+    this.view.sort((a, b) => folder(a) - folder(b) || sign * compare(a, b));
+    this.table.setAttribute("aria-rowcount", this.view.length + 1);
     this.drawn.clear();
     this.body.replaceChildren(...this.gaps);
     this.draw();

@@ -1,10 +1,12 @@
 // Files and whole folders on their way to the gateway: what is to be stored where, how far it is, and what went wrong.
 
-import { change, eachOf, put } from "./gateway.js";
+import { change, eachOf, send } from "./gateway.js";
 import { count, quoted, shown, size } from "./words.js";
 
-const FILES_AT_ONCE = 4;      // of the six connections that a browser makes: the others are for the page itself
-const FOLDERS_AT_ONCE = 4;
+const AT_ONCE = 4;                  // of the six connections that a browser makes: the others are for the page itself
+const SMALL = 512 * 1024;           // bytes: smaller files of one folder go together,
+const BATCH_FILES = 100;            // so many
+const BATCH_BYTES = 4 * 1024 * 1024;   // and so much at a time
 const SHOWN_IN_LIST = 3000;
 
 // --- what was dropped or chosen ---
@@ -76,6 +78,7 @@ class Tray {
     this.list.append(line);
     return {
       progress(sent) {
+        if (line.className) return;
         bar.value = Math.min(sent, bar.max);
         state.textContent = sent < bytes ? `${Math.floor((100 * sent) / bytes)} %` : "storing";
       },
@@ -127,7 +130,7 @@ export class Uploads {
     const noticing = setInterval(this.changed, 2500);
     try {
       await this.makeFolders(here, folders);
-      await eachOf(jobs, FILES_AT_ONCE, (job) => this.storeFile(here, job));
+      await eachOf(batches(jobs), AT_ONCE, (batch) => (batch.length > 1 ? this.storeBatch(here, batch) : this.storeFile(here, batch[0])));
     } finally {
       clearInterval(noticing);
       this.running--;
@@ -140,7 +143,7 @@ export class Uploads {
   async makeFolders(here, folders) {
     const depths = Map.groupBy ? Map.groupBy(folders, (path) => path.length) : grouped(folders);
     for (const depth of [...depths.keys()].sort((a, b) => a - b)) {
-      await eachOf(depths.get(depth), FOLDERS_AT_ONCE, async (path) => {
+      await eachOf(depths.get(depth), AT_ONCE, async (path) => {
         if (this.abort.signal.aborted) return;
         try {
           await change(address(here, path.slice(0, -1)) + "/", { t: "mkdir", name: path.at(-1), replace: "false" });
@@ -151,28 +154,73 @@ export class Uploads {
     }
   }
 
-  async storeFile(here, { path, file, size: bytes, line }) {
-    let before = 0;
-    const progress = (sent) => {
-      const now = Math.min(sent, bytes);
-      this.sent += now - before;
-      before = now;
-      line.progress(now);
+  async storeFile(here, job) {
+    const progress = this.progressOf([job], 0);
+    try {
+      const contents = await this.contentsOf(job);
+      await send("PUT", address(here, job.path), contents, progress, this.abort.signal);
+      this.succeed(job);
+    } catch (error) {
+      this.fail(job.line, error.message);
+    }
+    progress(job.size);
+  }
+
+  // Small files of one folder, in one request.
+  async storeBatch(here, batch) {
+    const jobs = [], contents = [];
+    for (const job of batch) {
+      try {
+        contents.push(await this.contentsOf(job));
+        jobs.push(job);
+      } catch (error) {
+        this.fail(job.line, error.message);
+      }
+    }
+    const list = JSON.stringify(jobs.map((job, index) => [job.path.at(-1), contents[index].size])) + "\n";
+    const body = new Blob([list, ...contents]);
+    const progress = this.progressOf(jobs, body.size - contents.reduce((sum, file) => sum + file.size, 0));
+    const place = address(here, batch[0].path.slice(0, -1)) + "/?t=upload-batch";
+    try {
+      const { refused } = JSON.parse(await send("POST", place, body, progress, this.abort.signal));
+      for (const job of jobs) {
+        const reason = refused[job.path.at(-1).normalize()];
+        if (reason === undefined) this.succeed(job);
+        else this.fail(job.line, reason.split("\n")[0]);
+      }
+    } catch (error) {
+      for (const job of jobs) this.fail(job.line, error.message);
+    }
+    progress(body.size);
+  }
+
+  async contentsOf(job) {
+    if (this.abort.signal.aborted) throw new Error("stopped");
+    const contents = await job.file();
+    if (!contents) throw new Error("it cannot be read");
+    return contents;
+  }
+
+  // A function that is told how many bytes of a request are on their way, and tells the files in it.
+  progressOf(jobs, header) {
+    const before = jobs.map(() => 0);
+    return (sent) => {
+      let left = Math.max(0, sent - header);
+      jobs.forEach((job, index) => {
+        const now = Math.min(left, job.size);
+        left -= now;
+        if (now === before[index] && now < job.size) return;
+        this.sent += now - before[index];
+        before[index] = now;
+        job.line.progress(now);
+      });
       this.tell();
     };
-    try {
-      if (this.abort.signal.aborted) throw new Error("stopped");
-      const contents = await file();
-      if (!contents) throw new Error("it cannot be read");
-      await put(address(here, path), contents, progress, this.abort.signal);
-      progress(bytes);
-      line.done();
-      this.done++;
-    } catch (error) {
-      this.sent += bytes - before;
-      this.fail(line, error.message);
-    }
-    this.tell();
+  }
+
+  succeed(job) {
+    this.done++;
+    job.line.done();
   }
 
   fail(line, message) {
@@ -199,6 +247,26 @@ function grouped(folders) {
   const groups = new Map();
   for (const path of folders) groups.set(path.length, [...(groups.get(path.length) ?? []), path]);
   return groups;
+}
+
+// Files that go alone, and batches of small ones that go into the same folder.
+function batches(jobs) {
+  const all = [], open = new Map();
+  for (const job of jobs) {
+    const folder = job.path.slice(0, -1).join("/");
+    const batch = open.get(folder);
+    if (job.size > SMALL) all.push([job]);
+    else if (batch && batch.length < BATCH_FILES && batch.bytes + job.size <= BATCH_BYTES) {
+      batch.push(job);
+      batch.bytes += job.size;
+    } else {
+      const fresh = [job];
+      fresh.bytes = job.size;
+      open.set(folder, fresh);
+      all.push(fresh);
+    }
+  }
+  return all;
 }
 
 const address = (here, path) => new URL(here, location.href).href.replace(/\/$/, "") + path.map((name) => "/" + quoted(name)).join("");
