@@ -48,7 +48,7 @@ class Form:
 
     async def late_fields(self) -> Mapping[str, str]:
         """The fields after a large file, once that has been read to its end. Raises Refusal, SourceFailed."""
-        return {} if self.late is None else await self.late.fields()
+        return {} if self.late is None else await self.late.rest()
 
 
 def form_kind(content_type: str | None) -> str | None:
@@ -113,6 +113,13 @@ class _MultipartReader:
         self._left = MOST_FIELD_BYTES
         self._fields_left = MOST_FIELDS
         self._surplus = b""
+        self._rest: dict[str, str] | None = None
+
+    async def rest(self) -> dict[str, str]:
+        """The fields after the file, as often as they are asked for."""
+        if self._rest is None:
+            self._rest = await self.fields()
+        return self._rest
 
     async def fields(self) -> dict[str, str]:
         """The fields up to the file, or up to the end of the form."""

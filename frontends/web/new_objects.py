@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from attrs import field, frozen
 
+from frontends.web.errors import Refusal
 from frontends.web.gateway import Gateway
 from frontends.web.request import Arguments, FileFormat, Request
 from frontends.web.uploads import upload
@@ -26,6 +27,18 @@ class NewFile:
         """Raises Refusal."""
         file_format = arguments.file_format()
         return cls(file_format, None if file_format == "CHK" else arguments.private_key())
+
+    async def all_arguments(self, request: Request) -> Arguments:
+        """The arguments of `request` and, its file being stored, those in fields behind it.
+
+        Raises Refusal if they say that the file should have been stored otherwise.
+        """
+        if request.form is None:
+            return request.arguments
+        arguments = request.arguments.over(await request.form.late_fields())
+        if arguments.file_format() != self.format:
+            raise Refusal(400, "In a form with a large file, format= and mutable= must stand before the file.")
+        return arguments
 
     async def store(self, gateway: Gateway, source: Source) -> Cap:
         """Store `source`, and return the strongest cap to it."""
@@ -51,11 +64,15 @@ async def _require_unused(gateway: Gateway, key: PrivateKey | None, file_format:
 
 
 def directory_format(gateway: Gateway, arguments: Arguments) -> MutableFormat:
-    """The format of a new directory: the default, also for CHK, unless another is named. Raises Refusal for what is no format."""
+    """The format of a new directory: the default unless another is named. Raises Refusal for one that no directory has."""
     if "format" not in arguments and "mutable" not in arguments:
         return gateway.default_format
     chosen = arguments.file_format()
-    return gateway.default_format if chosen == "CHK" else chosen
+    if chosen != "CHK":
+        return chosen
+    if "format" in arguments:
+        raise Refusal(400, "format=CHK not accepted for a directory that can be changed; t=mkdir-immutable makes one that cannot")
+    return gateway.default_format
 
 
 async def new_directory(

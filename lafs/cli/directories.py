@@ -139,10 +139,12 @@ def refuse_same_thing(gateway: Gateway, source: RemotePath, target: RemotePath, 
 
 
 def reader_of(gateway: Gateway, place: RemotePath) -> str:
-    """The read cap of what is at `place`, "" if there is nothing."""
+    """The read cap of what is at `place`, "" if there is nothing. Raises Refused if that cannot be found out."""
     try:
         return gateway.get(f"{place.web_path()}?t=readonly-uri").expect(200).text().strip()
-    except Refused:
+    except Refused as error:
+        if error.status != 404:
+            raise
         return ""
 
 

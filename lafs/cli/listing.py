@@ -10,7 +10,7 @@ import click
 
 from lafs.cli.aliases import Aliases, remote_options
 from lafs.cli.answer import Refused
-from lafs.cli.gateway import find
+from lafs.cli.gateway import Unreachable, find
 from lafs.cli.invocation import Invocation, pass_invocation
 from lafs.cli.path_completion import complete_remote
 from lafs.cli.quoting import quoted
@@ -18,6 +18,10 @@ from lafs.cli.remote_objects import DIRECTORY, UNKNOWN, RemoteObject, read_objec
 
 RECENT_SECONDS = 180 * 86400
 """Older dates show the year and not the time of day."""
+
+
+UNREACHABLE = 255
+"""Exit status when no gateway answers, as scripts know it of the peer's. Spec: 08 §1.3."""
 
 
 @click.command("ls", short_help="List a directory.")
@@ -39,6 +43,9 @@ def ls(
     with find(invocation, node_url) as gateway:
         try:
             answer = gateway.get(f"{place.web_path()}?t=json").expect(200)
+        except Unreachable as error:
+            click.echo(f"lafs: {error}", err=True)
+            return UNREACHABLE
         except Refused as error:
             click.echo("lafs: No such file or directory" if error.status == 404 else f"lafs: {error}", err=True)
             return 2 if error.status == 404 else error.status % 256
