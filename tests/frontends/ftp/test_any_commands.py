@@ -12,7 +12,8 @@ _VERBS = sorted(VERBS.keys() - {"QUIT"})
 _ARGUMENTS = st.sampled_from(
     [
         "", "file", "dir", "dir/é", "new", "/", "..", ".", "*", "[", "-la", "a" * 300, "/uri", "/uri/URI:LIT:ifqq",
-        "/uri/URI:DIR2:x:y", "/uri/URI:LIT:ifqq/x", "file/below", "5", "100000000000", "A", "I", "P", "C", "ALL", "2", "alice", "sécret", "MLST size;",
+        "/uri/URI:DIR2:x:y", "/uri/URI:LIT:ifqq/x",
+        "file/below", "5", "100000000000", "A", "I", "P", "C", "ALL", "2", "alice", "sécret", "MLST size;",
         "UTF8 ON", "CHMOD 444 file", "CHMOD 644 dir", "20200101000000 file", "20209999000000 file", "|1|198.51.100.7|1|", "TLS\x00",
     ]
 )  # fmt: skip
