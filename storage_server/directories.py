@@ -77,17 +77,30 @@ class Directories:
         self._lock = Lock()
         self._owed: set[str] = set()
         self._settled: set[str] = set()
+        self._prefixes: set[str] = set()
+        """Those of the 1,024 that were there when last looked at: one need not be made again for every bucket in it."""
         self._waiting: list[tuple[frozenset[str], Deferred[None]]] = []
         self._running = False
 
     def make_bucket(self, bucket: str) -> None:
         """Make a bucket and its prefix if they are not there; owed is what may not last of the way to it. Raises OSError."""
         bucket = f"{self._shares}/{bucket}"
-        for directory in (parent(bucket), bucket):
-            above = parent(directory)
-            with self._lock:
-                if self._disk.make_directory(directory) or above not in self._settled:
-                    self._owed.add(above)
+        prefix = parent(bucket)
+        if prefix in self._prefixes:
+            try:
+                self._make(bucket)
+                return
+            except FileNotFoundError:
+                pass  # Somebody tidied up.
+        self._make(prefix)
+        self._prefixes.add(prefix)
+        self._make(bucket)
+
+    def _make(self, directory: str) -> None:
+        above = parent(directory)
+        with self._lock:
+            if self._disk.make_directory(directory) or above not in self._settled:
+                self._owed.add(above)
 
     def rename_into_bucket(self, source: str, share_path: str) -> None:
         """Give a finished file its place. The bucket may be removed under our feet when its last share goes: try again."""

@@ -255,16 +255,20 @@ class Journal:
         for done, change in enumerate(changes):
             journal.changed.add(change.path)
             try:
-                self._carry_out(change)
+                self._carry_out(change, first=True)
             except OSError as error:
                 journal.changed.update(each.path for each in changes)
                 self._undone.setdefault(bucket_of(change.path), []).extend(changes[done:])
                 return as_server_error(error)
         return None
 
-    def _carry_out(self, change: Change) -> None:
+    def _carry_out(self, change: Change, *, first: bool = False) -> None:
+        """Do what `change` says. The `first` time, there is no file yet where one is to be created: the plan saw none."""
         if isinstance(change, Removal):
             apply_removal(self._disk, self._places.shares, change)
+            return
+        if first and change.create:
+            self._create(change)
             return
         path = self._places.under_shares(change.path)
         try:

@@ -5,9 +5,9 @@ skipped and reported to the operator, once. Spec: 05 §1, §2.1, §19 D7.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import frozen
 from twisted.logger import Logger
@@ -24,12 +24,41 @@ from storage_server.mutable_container import COUNT, HEAD_SIZE, MutableContainer
 
 MAXIMUM_REPORTED: Final = 1000
 
+SKIMMED_SIZE: Final = 8 * 1024
+"""Bytes of a share file that are read at once when it is opened, be they wanted or not: one call where small files took five."""
+
 Container = ImmutableContainer | MutableContainer
 
 log = Logger()
 
 
-def read_container(file: DiskFile) -> Container:
+class Readable(Protocol):
+    """The part of a `DiskFile` that reading takes."""
+
+    def read(self, offset: int, size: int) -> bytes: ...
+
+    def size(self) -> int: ...
+
+
+class SkimmedFile:
+    """An open file whose beginning is in memory, or all of it if it is small."""
+
+    def __init__(self, file: DiskFile) -> None:
+        self._file = file
+        self._head = file.read(0, SKIMMED_SIZE)
+        self._is_whole = len(self._head) < SKIMMED_SIZE
+
+    def read(self, offset: int, size: int) -> bytes:
+        """See `DiskFile`."""
+        end = offset + size
+        return self._head[offset:end] if self._is_whole or end <= SKIMMED_SIZE else self._file.read(offset, size)
+
+    def size(self) -> int:
+        """See `DiskFile`. Asked after the beginning was read: a lease may be added meanwhile, and its count is written last."""
+        return self._file.size()
+
+
+def read_container(file: Readable) -> Container:
     """What an open share file is. Raises CorruptContainer, OSError."""
     head = file.read(0, HEAD_SIZE)
     if not MutableContainer.is_one(head):
@@ -39,12 +68,12 @@ def read_container(file: DiskFile) -> Container:
     return MutableContainer.parse(head, count, size)
 
 
-def read_immutable(file: DiskFile) -> ImmutableContainer:
+def read_immutable(file: Readable) -> ImmutableContainer:
     """What an open share file is, if it is an immutable one. Raises CorruptContainer, OSError."""
     return ImmutableContainer.parse(file.read(0, HEADER.size), file.size())
 
 
-def read_lease_area(file: DiskFile, container: Container) -> bytes:
+def read_lease_area(file: Readable, container: Container) -> bytes:
     """All lease records of a share. One that the file is too short for reads as zeros, which is an empty slot."""
     return b"".join(file.read(position, size).ljust(size, b"\0") for position, size in container.lease_areas)
 
@@ -55,7 +84,7 @@ class OpenShare:
 
     number: int
     path: str
-    file: DiskFile
+    file: Readable
     container: Container
 
 
@@ -93,16 +122,19 @@ class ShareFiles:
         finally:
             file.close()
 
-    def each(self, storage_index: StorageIndex, unreadable: set[int] | None = None) -> Iterator[OpenShare]:
+    def each(
+        self, storage_index: StorageIndex, numbers: Sequence[int] | None = None, *, unreadable: set[int] | None = None
+    ) -> Iterator[OpenShare]:
         """All shares in a bucket that can be understood, one after the other, in order. Others are reported.
 
-        Those that the disk did not give are added to `unreadable`.
+        `numbers` are those of the bucket, if they are known. Those that the disk did not give are added to `unreadable`.
         """
-        for number in self.numbers(storage_index):
+        for number in self.numbers(storage_index) if numbers is None else numbers:
             path = self._places.share(storage_index, number)
             try:
                 with self.opened(path) as file:
-                    yield OpenShare(number, path, file, read_container(file))
+                    skimmed = SkimmedFile(file)
+                    yield OpenShare(number, path, skimmed, read_container(skimmed))
             except FileNotFoundError:
                 pass
             except (CorruptContainer, NotAFile, IsADirectoryError) as error:
@@ -119,7 +151,7 @@ class ShareFiles:
             return Found({}, frozenset())
         immutable = {
             share.number: share.container.data_length
-            for share in self.each(storage_index)
+            for share in self.each(storage_index, numbers)
             if isinstance(share.container, ImmutableContainer)
         }
         return Found(immutable, frozenset(numbers) - immutable.keys())
@@ -128,8 +160,9 @@ class ShareFiles:
         """Data of an immutable share, never past `data_length` nor past what it has now. Raises ServerError, OSError."""
         with self.opened(path) as file:
             # The file may have been replaced since it was surveyed; and while a lease is added it seems longer than it is.
-            end = min(offset + length, data_length, read_immutable(file).data_length)
-            return file.read(HEADER.size + offset, end - offset) if end > offset else b""
+            skimmed = SkimmedFile(file) if offset + length <= SKIMMED_SIZE else file
+            end = min(offset + length, data_length, read_immutable(skimmed).data_length)
+            return skimmed.read(HEADER.size + offset, end - offset) if end > offset else b""
 
     def plan_leases(
         self, storage_index: StorageIndex, terms: LeaseTerms, available: int, *, immutable_only: bool
@@ -141,7 +174,7 @@ class ShareFiles:
         edits: list[Edit] = []
         unreadable: set[int] = set()
         growth = 0
-        for share in self.each(storage_index, unreadable):
+        for share in self.each(storage_index, unreadable=unreadable):
             try:
                 area = read_lease_area(share.file, share.container)
             except OSError as error:

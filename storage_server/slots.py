@@ -17,12 +17,11 @@ from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import BadWriteEnabler, CorruptContainer, NoSpace, ServerError
 from lafs.interfaces import ByteRange, SlotTest, SlotWrite
 from storage_server.directories import Places
-from storage_server.disk import DiskFile
 from storage_server.edits import Change, Edit, Planned, Put, Removal, Step
 from storage_server.leases import LeaseTerms
 from storage_server.mutable_container import DATA_OFFSET, MutableContainer
 from storage_server.reads import ReadBudget, check_ranges, length_within
-from storage_server.share_files import OpenShare, ShareFiles, read_lease_area
+from storage_server.share_files import OpenShare, Readable, ShareFiles, read_lease_area
 from storage_server.space import Room
 
 FRESH_SIZE: Final = DATA_OFFSET + 4
@@ -108,8 +107,8 @@ class Slots:
     ) -> _Survey:
         survey = _Survey()
         budget = ReadBudget()
-        there = frozenset(self._files.numbers(storage_index))
-        for share in self._files.each(storage_index):
+        there = self._files.numbers(storage_index)
+        for share in self._files.each(storage_index, there):
             container = _mutable(share)
             _authorise(container, write_enabler)
             survey.read[share.number] = _read(share.file, container, ranges, budget)
@@ -168,7 +167,7 @@ def _authorise(container: MutableContainer, write_enabler: bytes) -> None:
 
 
 def _read(
-    file: DiskFile, container: MutableContainer, ranges: Sequence[ByteRange], budget: ReadBudget
+    file: Readable, container: MutableContainer, ranges: Sequence[ByteRange], budget: ReadBudget
 ) -> Sequence[bytes]:
     pieces = []
     for asked in ranges:
@@ -178,7 +177,7 @@ def _read(
     return pieces
 
 
-def _holds(file: DiskFile, container: MutableContainer, test: SlotTest) -> bool:
+def _holds(file: Readable, container: MutableContainer, test: SlotTest) -> bool:
     length = length_within(container.data_length, test.offset, test.length)
     if length != len(test.specimen):
         return False

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,14 @@ class Damage(StoreCase):
         self.assertEqual(harness.contents(INDEX), {0: b"fine"})
         result_of(harness.store.add_lease(INDEX, secrets(2)))
         self.assertTrue(all(path.read_bytes() == b"mine" for path in paths))
+
+    def test_directories_that_somebody_removed_are_made_again(self) -> None:
+        harness = self.make()
+        harness.upload(INDEX, {0: b"first"})
+        shutil.rmtree(harness.share_path(INDEX, 0).parent.parent)
+        harness.upload(OTHER, {0: b"second"})
+        harness.upload(INDEX, {0: b"first"})
+        self.assertEqual((harness.contents(INDEX), harness.contents(OTHER)), ({0: b"first"}, {0: b"second"}))
 
     def test_errors_hold_no_path_and_no_bytes(self) -> None:
         harness = self.make()
