@@ -83,7 +83,8 @@ class Filesystem:
         total = min(encoding.total, MOST_SHARES)  # of 256 there is no mutable file
         coding = Coding(min(encoding.needed, total), encoding.happy, total)
         self._mutable = MutableFiles(
-            grid, workers, clock, coding, self._secrets_for, counters, random_bytes, keys or KeyPool(workers, generate_key)
+            grid, workers, clock, coding, self._secrets_for, counters, random_bytes,
+            keys or KeyPool(workers, generate_key), spool,
         )
         self._upkeep = Upkeep(
             Checker(grid, workers, clock, self._secrets_for, encoding.happy),

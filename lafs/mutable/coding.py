@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from attrs import field, frozen
@@ -14,12 +15,13 @@ from twisted.internet.defer import Deferred
 from lafs.crypto.rsa import PrivateKey
 from lafs.erasure import Coder
 from lafs.errors import SourceFailed
-from lafs.interfaces import Source
+from lafs.interfaces import Bytes, Source
 from lafs.mutable.encoding import CodedSegment, HashTrees, Keys, SignedVersion, code_segments
 from lafs.mutable.geometry import SALT_SIZE, Format, Geometry, segment_size_of
 from lafs.mutable.share_layout import Prefix
+from lafs.mutable.spool import BlockSpool
 from lafs.sources import CHUNK
-from lafs.tasks import spawn
+from lafs.tasks import forget, spawn
 from lafs.workers import Workers
 
 BATCH_SIZE: Final = 1024 * 1024
@@ -38,6 +40,8 @@ class CodedContents:
     """That of an SDMF version; of MDMF, each segment has its own."""
     segments: Sequence[CodedSegment] = field(repr=False)
     trees: HashTrees = field(repr=False)
+    spool: BlockSpool
+    """Where blocks are that are not in memory: to be closed by whoever had them coded."""
     contents: bytes | None = field(default=None, repr=False)
     """What was coded, if it was read in one piece."""
 
@@ -69,8 +73,10 @@ class ContentsCoder:
         needed: int,
         total: int,
         read_key: bytes,
+        directory: Path | None = None,
     ) -> None:
         self._workers = workers
+        self._directory = directory
         self._random_bytes = random_bytes
         self._format: Format = format
         self._coder = Coder(needed, total)
@@ -78,6 +84,14 @@ class ContentsCoder:
 
     async def code(self, source: Source) -> CodedContents:
         """Code all of `source`. Raises SourceFailed."""
+        spool = BlockSpool(self._directory)
+        try:
+            return await self._coded(source, spool)
+        except BaseException:
+            forget(self._workers.run(spool.close))
+            raise
+
+    async def _coded(self, source: Source, spool: BlockSpool) -> CodedContents:
         format, coder = self._format, self._coder
         segments: list[CodedSegment] = []
         contents: bytes | None
@@ -85,21 +99,23 @@ class ContentsCoder:
             contents = await read_exactly(source, None)
             size = len(contents)
             if contents:
-                segments = await self._batch([contents])
+                segments = await self._batch([contents], spool)
         else:
-            size, segments, contents = await self._code_segments(source)
+            size, segments, contents = await self._code_segments(source, spool)
         cut = Geometry(format, size, segment_size_of(format, size, coder.needed), coder.needed)
         salt = b""
         if format == "SDMF":
             salt = segments[0].salt if segments else self._random_bytes(SALT_SIZE)
         trees = await self._workers.run_sized(size, trees_over, segments, coder.total)
-        return CodedContents(cut, coder.total, salt, segments, trees, contents)
+        return CodedContents(cut, coder.total, salt, segments, trees, spool, contents)
 
     async def code_plaintexts(self, plaintexts: Sequence[bytes]) -> list[CodedSegment]:
         """Code these segments, each with a salt of its own."""
-        return await self._batch(plaintexts)
+        return await self._batch(plaintexts, BlockSpool(None))
 
-    async def _code_segments(self, source: Source) -> tuple[int, list[CodedSegment], bytes | None]:
+    async def _code_segments(
+        self, source: Source, spool: BlockSpool
+    ) -> tuple[int, list[CodedSegment], bytes | None]:
         segment_size = segment_size_of(self._format, 0, self._coder.needed)
         in_batch = max(BATCH_SIZE // segment_size, 1)
         flying: deque[Deferred[list[CodedSegment]]] = deque()
@@ -115,7 +131,7 @@ class ContentsCoder:
                     view = memoryview(batch)
                     if batch:
                         pieces = [view[at : at + segment_size] for at in range(0, len(batch), segment_size)]
-                        flying.append(spawn(self._batch(pieces)))
+                        flying.append(spawn(self._batch(pieces, spool)))
                 if flying and (ended or len(flying) >= BATCHES_IN_FLIGHT):
                     segments += await flying.popleft()
         finally:
@@ -123,12 +139,23 @@ class ContentsCoder:
                 work.addErrback(lambda _: None)
         return size, segments, batch if size == len(batch) else None
 
-    async def _batch(self, plaintexts: Sequence[bytes | memoryview]) -> list[CodedSegment]:
+    async def _batch(self, plaintexts: Sequence[bytes | memoryview], spool: BlockSpool) -> list[CodedSegment]:
         salts = [self._random_bytes(SALT_SIZE) for _ in plaintexts]
         size = sum(map(len, plaintexts))
         return await self._workers.run_sized(
-            size, code_segments, self._coder, self._format, plaintexts, salts, self._read_key
+            size, _coded_into, spool, self._coder, self._format, plaintexts, salts, self._read_key
         )
+
+
+def _coded_into(
+    spool: BlockSpool,
+    coder: Coder,
+    format: Format,
+    plaintexts: Sequence[Bytes],
+    salts: Sequence[bytes],
+    read_key: bytes,
+) -> list[CodedSegment]:
+    return spool.put(code_segments(coder, format, plaintexts, salts, read_key))
 
 
 def trees_over(segments: Sequence[CodedSegment], total: int) -> HashTrees:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from lafs.capability import MutableFormat, MutableReadCap, MutableVerifyCap, MutableWriteCap
 from lafs.crypto.rsa import PrivateKey
@@ -35,7 +36,7 @@ FirstContents = Source | bytes | Callable[[MutableWriteCap], bytes]
 
 
 class MutableFiles:
-    """One for each client. `keys` is where those of new files come from."""
+    """One for each client. `keys` is where those of new files come from; in `spool` blocks of large files wait, encrypted."""
 
     def __init__(
         self,
@@ -47,8 +48,9 @@ class MutableFiles:
         counters: Counters,
         random_bytes: Callable[[int], bytes] = os.urandom,
         keys: KeyPool | None = None,
+        spool: Path | None = None,
     ) -> None:
-        self._tools = Tools(grid, workers, clock, coding, lease_secrets_for, counters, random_bytes)
+        self._tools = Tools(grid, workers, clock, coding, lease_secrets_for, counters, random_bytes, spool)
         self._keys = keys or KeyPool(workers)
         self._slots = Slots()
 

@@ -26,6 +26,14 @@ class ShareBody:
     length: int
 
 
+@frozen
+class Bodies:
+    """What is written of each share, by share number. It may have to be fetched from a disk; `size` bytes of one share, or so."""
+
+    of: Callable[[int], ShareBody]
+    size: int
+
+
 def tests_at(shares: ShareMap, place: Place) -> Sequence[SlotTest]:
     """What must hold of the share at `place` for it to be as `shares` has it."""
     found = shares.found.get(place)

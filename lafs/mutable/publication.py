@@ -10,7 +10,7 @@ A server's word alone makes no collision: only a version signed by the owner doe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from attrs import define, frozen
@@ -24,7 +24,7 @@ from lafs.grid.placement import happiness
 from lafs.interfaces import ByteRange, GridServer, SlotSecrets
 from lafs.mutable.encoding import SignedVersion
 from lafs.mutable.examination import Examiner
-from lafs.mutable.goal import Goal, ShareBody, writes_for
+from lafs.mutable.goal import Bodies, Goal, writes_for
 from lafs.mutable.patience import answer_seconds
 from lafs.mutable.share_layout import HEADER_SIZE, Prefix
 from lafs.mutable.share_map import FoundShare, Place, ShareMap
@@ -47,11 +47,13 @@ Reads = Mapping[int, Sequence[bytes]]
 class _Call:
     server: GridServer
     numbers: frozenset[int]
+    size: int
     asked_at: float
     work: Deferred[bool] | None = None
     timer: Timer | None = None
     late: bool = False
     hurried: bool = False
+    in_flight: bool = False
 
     def stop(self) -> None:
         if self.timer is not None and self.timer.active():
@@ -85,7 +87,7 @@ class Publication:
         write_key: bytes,
         shares: ShareMap,
         version: SignedVersion,
-        bodies: Callable[[int], ShareBody],
+        bodies: Bodies,
         goal: Goal,
         rehome: bool = True,
         base: Prefix | None = None,
@@ -160,22 +162,40 @@ class Publication:
 
     def _tell(self, server: GridServer, numbers: frozenset[int]) -> None:
         self._tries[server] += 1
-        call = _Call(server, numbers, self._tools.clock.seconds())
-        size = sum(self._version.sections.end for number in numbers if number < self._prefix.total)
-        others = len(self._calls) + len(self._goal.wanted)
-        delay = self._tools.patience.seconds(PATIENCE_SECONDS, size * others)
-        call.timer = self._tools.clock.callLater(delay, self._letters.post, _Late(call))
+        size = sum(self._bodies.size for number in numbers if number < self._prefix.total)
+        call = _Call(server, numbers, size, self._tools.clock.seconds())
         self._calls.append(call)
-        call.work = spawn(self._write(call, size))
+        call.work = spawn(self._write_in_turn(call))
         call.work.addBoth(lambda written: self._letters.post(_Answer(call, written)))
 
-    async def _write(self, call: _Call, size: int) -> bool:
+    async def _write_in_turn(self, call: _Call) -> bool:
+        """`_write`, when so many bytes may be on their way."""
+        await self._tools.sending.take(call.size)
+        call.in_flight = True
+        others = len(self._calls) + len(self._goal.wanted)
+        call.asked_at = self._tools.clock.seconds()
+        delay = self._tools.patience.seconds(PATIENCE_SECONDS, call.size * others)
+        call.timer = self._tools.clock.callLater(delay, self._letters.post, _Late(call))
+        try:
+            return await self._write(call)
+        finally:
+            self._let_others(call)
+
+    def _let_others(self, call: _Call) -> None:
+        """`call` has ended, or is not waited for any more."""
+        if call.in_flight:
+            call.in_flight = False
+            self._tools.sending.give_back(call.size)
+
+    async def _write(self, call: _Call) -> bool:
         """Have `call.server` write; look again at one that did not. Whether it has written."""
         lease = self._tools.lease_secrets_for(self._storage_index, call.server)
         secrets = SlotSecrets(write_enabler(self._write_key, call.server.identity.lease_seed), lease)
-        writes = writes_for(call.numbers, self._prefix.total, call.server, self._map, self._bodies)
+        writes = await self._tools.workers.run_sized(
+            call.size, writes_for, call.numbers, self._prefix.total, call.server, self._map, self._bodies.of
+        )
         written, reads = await within(
-            answer_seconds(size * max(len(self._goal.wanted), 1)),
+            answer_seconds(call.size * max(len(self._goal.wanted), 1)),
             self._tools.clock,
             call.server.storage.test_and_write_slot(
                 self._storage_index, secrets, writes, [ByteRange(0, max(HEADER_SIZE.values()))]
@@ -217,6 +237,7 @@ class Publication:
     def _open(self, letter: _Answer | _Late) -> None:
         if isinstance(letter, _Late):
             letter.call.late = True
+            self._let_others(letter.call)
             self._tools.patience.late(letter.call.server, self._tools.clock.seconds())
             self._fail(letter.call.server, "does not answer")
         else:
@@ -252,7 +273,7 @@ class Publication:
         if len(written) < len(self._calls):
             return
         for call in self._calls:
-            if not call.late and not call.hurried:
+            if call.in_flight and not call.hurried:
                 call.hurried = True
                 call.stop()
                 delay = max(PATIENCE_SECONDS, STRAGGLING * elapsed - (self._tools.clock.seconds() - call.asked_at))

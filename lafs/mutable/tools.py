@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 from attrs import field, frozen
 
@@ -11,8 +13,11 @@ from lafs.mutable.advisories import Advisories
 from lafs.mutable.patience import Patience
 from lafs.mutable.share_layout import MOST_SHARES
 from lafs.statistics import Counters
-from lafs.tasks import Clock
+from lafs.tasks import Clock, Window
 from lafs.workers import Workers
+
+BYTES_IN_FLIGHT: Final = 80 * 1024 * 1024
+"""Of shares that are being written, all files together. On their way into a connection they take three times as much memory."""
 
 
 @frozen
@@ -42,6 +47,9 @@ class Tools:
     lease_secrets_for: Callable[[StorageIndex, GridServer], LeaseSecrets] = field(repr=False)
     counters: Counters
     random_bytes: Callable[[int], bytes]
+    spool: Path | None = None
+    """Where blocks of large files wait, encrypted, until they are sent."""
+    sending: Window = field(factory=lambda: Window(BYTES_IN_FLIGHT))
     patience: Patience = field(factory=Patience)
     advisories: Advisories = field(factory=Advisories)
 

@@ -36,6 +36,11 @@ class Patch:
         prefix = prefix_over(self.trees, self.geometry, self.total, b"", sequence_number)
         return SignedVersion(prefix, private_key.sign(prefix.pack()), self.trees, keys)
 
+    def body_size(self, version: SignedVersion) -> int:
+        """Bytes that are written of one share."""
+        blocks = self.geometry.block_offset(len(self.segments))
+        return version.sections.data.start + blocks + version.sections.block_tree.size
+
     def body(self, version: SignedVersion, share_number: int) -> ShareBody:
         """What changes in one share."""
         data = version.sections.data

@@ -15,7 +15,7 @@ from lafs.mutable.access import Newest, SlotAccess
 from lafs.mutable.coding import CodedContents, ContentsCoder, read_exactly
 from lafs.mutable.encoding import CodedSegment, Keys, SignedVersion
 from lafs.mutable.geometry import Format
-from lafs.mutable.goal import Goal, ShareBody
+from lafs.mutable.goal import Bodies, Goal, ShareBody
 from lafs.mutable.proofs import Proofs
 from lafs.mutable.publication import Publication
 from lafs.mutable.share_layout import Prefix
@@ -25,7 +25,7 @@ from lafs.mutable.survey import TO_WRITE
 from lafs.mutable.tools import Tools
 from lafs.mutable.update import patch_in_place
 from lafs.sources import BytesSource
-from lafs.tasks import sleep, spawn
+from lafs.tasks import forget, sleep, spawn
 
 TRIES: Final = 16
 FIRST_BACKOFF: Final = 0.25
@@ -68,6 +68,8 @@ class SlotWriter:
             return await self._publish(coded, None, key)
         except Overtaken:
             raise UncoordinatedWrite("There is a mutable file with this key already, or somebody is making one.") from None
+        finally:
+            self._let_go(coded)
 
     async def overwrite(self, contents: Source) -> MutableVersion:
         """Replace whatever is there."""
@@ -84,7 +86,10 @@ class SlotWriter:
                 coded = await self._coder(prefix.format, prefix.needed, prefix.total).code(contents)
             return await self._publish(coded, newest, key)
 
-        return await self._until_written(attempt)
+        try:
+            return await self._until_written(attempt)
+        finally:
+            self._let_go(coded)
 
     async def modify(self, change: Change) -> MutableVersion:
         """Write what `change` makes of the newest contents, each time that they turn out not to have been the newest."""
@@ -181,7 +186,15 @@ class SlotWriter:
     async def _replace(self, newest: Newest, contents: bytes, key: SigningKey) -> MutableVersion:
         prefix = newest.version.prefix
         coder = self._coder(prefix.format, prefix.needed, prefix.total)
-        return await self._publish(await coder.code(BytesSource(contents)), newest, key)
+        coded = await coder.code(BytesSource(contents))
+        try:
+            return await self._publish(coded, newest, key)
+        finally:
+            self._let_go(coded)
+
+    def _let_go(self, coded: CodedContents | None) -> None:
+        if coded is not None:
+            forget(self._tools.workers.run(coded.spool.close))
 
     async def _patch(self, newest: Newest, offset: int, piece: bytes) -> MutableVersion | None:
         """Change an MDMF file in place; None if it is none, or its shares are not fit for that."""
@@ -202,7 +215,8 @@ class SlotWriter:
             asking.addErrback(lambda _: None)
         version = patch.signed(self._next(newest.shares), key.key, self._keys(key))
         goal = Goal.in_place(prefix.total, newest.shares.found)
-        return await self._write(version, newest, partial(patch.body, version), goal, len(piece), False)
+        bodies = Bodies(partial(patch.body, version), patch.body_size(version))
+        return await self._write(version, newest, bodies, goal, len(piece), False)
 
     async def _publish(self, coded: CodedContents, newest: Newest | None, key: SigningKey) -> MutableVersion:
         """Write `coded` over `newest`, or where nothing is."""
@@ -212,7 +226,7 @@ class SlotWriter:
             coded.geometry.size, coded.signed, number, key.key, self._keys(key)
         )
         goal = Goal.in_place(coded.total, [*shares.found, *shares.bad])
-        bodies = partial(_whole_body, version, coded.segments)
+        bodies = Bodies(partial(_whole_body, version, coded.segments), version.sections.end)
         written = await self._write(version, newest, bodies, goal, coded.geometry.size, True)
         if coded.contents is not None:
             self._slot.keep(version.prefix, coded.contents)
@@ -222,7 +236,7 @@ class SlotWriter:
         self,
         version: SignedVersion,
         newest: Newest | None,
-        bodies: Callable[[int], ShareBody],
+        bodies: Bodies,
         goal: Goal,
         size: int,
         rehome: bool,
@@ -259,7 +273,7 @@ class SlotWriter:
 
     def _coder(self, format: Format, needed: int, total: int) -> ContentsCoder:
         return ContentsCoder(
-            self._tools.workers, self._tools.random_bytes, format, needed, total, self._read_key
+            self._tools.workers, self._tools.random_bytes, format, needed, total, self._read_key, self._tools.spool
         )
 
     def _keys(self, key: SigningKey) -> Keys:
