@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +51,10 @@ from lafs.upkeep import Care, Upkeep
 from lafs.workers import Workers
 
 
+async def _at_once() -> None:
+    """Nothing to wait for."""
+
+
 @frozen
 class ClientSecrets:
     """What a client keeps to itself: the root of its lease secrets, and its convergence secret (None: random keys)."""
@@ -60,7 +64,10 @@ class ClientSecrets:
 
 
 class Filesystem:
-    """One client of one grid. `spool` is where uploads of unknown contents wait, encrypted, for their key."""
+    """One client of one grid. `spool` is where uploads of unknown contents wait, encrypted, for their key.
+
+    `settled` returns when it is known which servers there are: what is stored before goes to the few that happened to come first.
+    """
 
     def __init__(
         self,
@@ -74,10 +81,12 @@ class Filesystem:
         random_bytes: Callable[[int], bytes] = os.urandom,
         generate_key: Callable[[], PrivateKey] = PrivateKey.generate,
         keys: KeyPool | None = None,
+        settled: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self.encoding = encoding
         self.counters = counters
         self._secrets = secrets
+        self._settled = settled
         self._uploader = Uploader(grid, workers, clock, self._secrets_for)
         self._downloader = Downloader(grid, workers, clock, counters)
         total = min(encoding.total, MOST_SHARES)  # of 256 there is no mutable file
@@ -116,6 +125,7 @@ class Filesystem:
                 keyed = await self._keys.key_for(source, self.encoding)
             if keyed.size <= LITERAL_LIMIT:
                 return await self._literal(keyed.source, keyed.size)
+            await self._settled()
             result = await self._uploader.upload(keyed.source, keyed.size, keyed.key, self.encoding)
             self._count(result.size)
             return result
@@ -147,6 +157,7 @@ class Filesystem:
         self, contents: FirstContents = b"", format: MutableFormat = "SDMF", private_key: PrivateKey | None = None
     ) -> MutableFile:
         """Make a new mutable file, under a fresh key or the one given. See `MutableFiles.create`."""
+        await self._settled()
         return await self._mutable.create(contents, format, private_key)
 
     def prepare_keys(self) -> None:
@@ -164,6 +175,7 @@ class Filesystem:
     ) -> Directory:
         """Make a new mutable directory, which nothing leads to yet. Raises BadChild, and as `create_mutable`."""
         children = tuple(children)
+        await self._settled()
         file = await self._mutable.create(lambda cap: pack_children(children, View(cap.write_key)).contents, format, private_key)
         return self.open_directory(DirectoryCap(file.cap))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from random import random as chance
 from typing import Any, Final
@@ -15,17 +16,20 @@ from twisted.internet.defer import Deferred
 
 from lafs.crypto.ed25519 import VerifyingKey
 from lafs.crypto.storage_index import StorageIndex
-from lafs.errors import ConfigurationError
+from lafs.errors import ConfigurationError, TimedOut
 from lafs.grid.connection import Connector
 from lafs.grid.known_server import KnownServer, LocalServer
 from lafs.grid.permutation import permuted
 from lafs.interfaces import GridServer, ServerIdentity, ServerStatus, StorageServer
 from lafs.protocol.announcements import Announcement, BadAnnouncement, compare
 from lafs.protocol.storage_announcement import StorageAnnouncement, of_static_entry, parse
-from lafs.tasks import Clock
+from lafs.tasks import Clock, within
 
 MOST_SERVERS: Final = 2000
 """More than these are not heard of: every one costs a connection, and an introducer can make up any number."""
+
+SETTLING_SECONDS: Final = 10.0
+"""How long after the start servers are still expected to appear."""
 
 REMEMBERED_ORDERS: Final = 1024
 """Files whose order of servers is kept: an operation on a file asks for it several times."""
@@ -55,15 +59,16 @@ class Broker:
         self._static: dict[str, KnownServer] = {}
         self._announced: dict[str, KnownServer] = {}
         self._orders: OrderedDict[StorageIndex, tuple[GridServer, ...]] = OrderedDict()
-        self._waiting: list[tuple[int, Deferred[None]]] = []
+        self._waiting: list[tuple[int, int, Deferred[None]]] = []
         self._started = False
+        self._started_at = -SETTLING_SECONDS
 
     # --- a service ---
 
     async def start(self) -> None:
         """Begin to connect to all servers known, and to those heard of from now on."""
         await self._connector.start()
-        self._started = True
+        self._started, self._started_at = True, self._clock.seconds()
         for known in self._known():
             known.start()
 
@@ -131,12 +136,19 @@ class Broker:
         """All servers known, by nickname."""
         return sorted((known.status() for known in self._known()), key=lambda each: (each.nickname, each.server_id))
 
-    async def wait_for(self, count: int) -> None:
-        """Wait until at least `count` servers can be asked."""
-        if len(self._servers()) < count:
-            enough: Deferred[None] = Deferred(self._forget)
-            self._waiting.append((count, enough))
-            await enough
+    async def settled(self, least: int, enough: int) -> None:
+        """Wait, soon after the start, until it has turned out which servers there are.
+
+        That is when `enough` of them can be asked; or all that are known, if those are at least `least`; or when
+        SETTLING_SECONDS are over: who is not there by then is away.
+        """
+        left = self._started_at + SETTLING_SECONDS - self._clock.seconds()
+        if left <= 0 or self._is_settled(least, enough):
+            return
+        settled: Deferred[None] = Deferred(self._forget)
+        self._waiting.append((least, enough, settled))
+        with suppress(TimedOut):
+            await within(left, self._clock, settled)
 
     # --- lafs.interfaces.Grid ---
 
@@ -188,11 +200,14 @@ class Broker:
 
     def _changed(self) -> None:
         self._orders.clear()
-        count = len(self._servers())
-        ready = [entry for entry in self._waiting if entry[0] <= count]
-        self._waiting = [entry for entry in self._waiting if entry[0] > count]
-        for _, enough in ready:
-            enough.callback(None)
+        settled = [entry for entry in self._waiting if self._is_settled(*entry[:2])]
+        self._waiting = [entry for entry in self._waiting if entry not in settled]
+        for *_, waiting in settled:
+            waiting.callback(None)
+
+    def _is_settled(self, least: int, enough: int) -> bool:
+        connected = len(self._servers())
+        return connected >= enough or (connected >= least and connected == sum(1 for _ in self._known()))
 
     def _forget(self, waiting: Deferred[None]) -> None:
-        self._waiting = [entry for entry in self._waiting if entry[1] is not waiting]
+        self._waiting = [entry for entry in self._waiting if entry[2] is not waiting]

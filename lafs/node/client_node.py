@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -281,6 +282,7 @@ class ClientNode:
             self._counters,
             spool,
             keys=fresh_keys,
+            settled=partial(broker.settled, configuration.encoding.happy, configuration.encoding.total),
         )
 
     def _threads(self, count: int, name: str) -> ThreadWorkers:

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,7 +14,7 @@ from lafs.crypto.ed25519 import SigningKey
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import ConfigurationError
 from lafs.grid import broker as broker_module
-from lafs.grid.broker import Broker
+from lafs.grid.broker import SETTLING_SECONDS, Broker
 from lafs.interfaces import ServerIdentity
 from lafs.protocol.announcements import BadAnnouncement, of_fields
 from lafs.tasks import spawn
@@ -233,16 +234,42 @@ class Order(BrokerCase):
         self.clock.advance(100)
         self.assertEqual(self.broker.for_upload(INDEX), [])
 
-    def test_one_can_wait_for_enough_servers(self) -> None:
-        self.connect(1)
-        waiting, given_up = spawn(self.broker.wait_for(2)), spawn(self.broker.wait_for(2))
-        self.successResultOf(spawn(self.broker.wait_for(1)))
+
+class Settling(BrokerCase):
+    """Soon after the start, an upload waits for the servers there are; later it takes those that it finds."""
+
+    def settled(self, least: int, enough: int) -> Deferred[None]:
+        return spawn(self.broker.settled(least, enough))
+
+    def test_enough_servers_are_waited_for(self) -> None:
+        self.broker.hear(announced(1))
+        self.broker.hear(announced(2))
+        self.broker.hear(announced(3))
+        waiting, given_up = self.settled(1, 2), self.settled(1, 2)
+        self.connector.answer(position=0)
+        self.assertNoResult(waiting)
         given_up.cancel()
         self.failureResultOf(given_up)
-        self.assertNoResult(waiting)
+        self.connector.answer(position=1)
+        self.successResultOf(waiting)
+        self.successResultOf(self.settled(1, 2))
+
+    def test_no_more_than_are_known(self) -> None:
         self.broker.hear(announced(1))
+        waiting, hopeful = self.settled(1, 10), self.settled(2, 10)
         self.connector.answer()
         self.successResultOf(waiting)
+        self.assertNoResult(hopeful)
+        self.clock.advance(SETTLING_SECONDS)
+        self.successResultOf(hopeful)
+
+    def test_not_for_long(self) -> None:
+        waiting = self.settled(1, 1)
+        self.clock.advance(SETTLING_SECONDS - 1)
+        self.assertNoResult(waiting)
+        self.clock.advance(1)
+        self.successResultOf(waiting)
+        self.successResultOf(self.settled(1, 1))
 
 
 class Stopping(BrokerCase):
