@@ -28,7 +28,7 @@ from frontends.ftp.replies import Refusal, Reply
 from frontends.ftp.session import Session, Tools
 from frontends.ftp.verbs import KEEP_RENAMING, KEEP_RESTART, VERBS
 from lafs.errors import TimedOut
-from lafs.tasks import spawn, within
+from lafs.tasks import Timer, spawn, within
 
 MOST_WAITING = 64
 """Commands that may wait for their turn."""
@@ -38,6 +38,9 @@ LOGIN_SECONDS = 60.0
 
 IDLE_SECONDS = 900.0
 """How long it may then say nothing."""
+
+PARTING_SECONDS = 5.0
+"""How long the last reply may take to be read."""
 
 _WEB_VERBS = frozenset({"GET", "HEAD", "POST", "PUT"})
 _ENDS = frozenset({221, 421})
@@ -62,6 +65,7 @@ class ControlConnection(Protocol):
         self._current: Deferred[Reply | None] | None = None
         self._was_aborted = False
         self._stranger_since = tools.clock.seconds()
+        self._parting: Timer | None = None
         self._serving: Deferred[None] | None = None
 
     # --- the transport's side ---
@@ -80,12 +84,9 @@ class ControlConnection(Protocol):
         self._serving.addErrback(lambda _: None if self._lost else transport.abortConnection())
 
     def dataReceived(self, data: bytes) -> None:
-        lines = self._lines.feed(data)
-        if self._current is not None and self._session.transferring and any(map(_is_abort, lines)):
-            self._was_aborted = True
-            self._current.cancel()
         # All of them, before the first is obeyed: `start_tls` must see what came with it.
-        self._commands.extend(lines)
+        self._commands.extend(self._lines.feed(data))
+        self._abort_if_asked()
         if len(self._commands) > MOST_WAITING and not self._held:
             self._held = True
             self.transport.pauseProducing()
@@ -93,6 +94,8 @@ class ControlConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._lost = True
+        if self._parting is not None and self._parting.active():
+            self._parting.cancel()
         if self._serving is not None:
             self._serving.cancel()
         self._session.log_out()
@@ -150,6 +153,8 @@ class ControlConnection(Protocol):
         self._session.log_out()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
+        # Who reads nothing, or over TLS does not agree, would otherwise stay for ever.
+        self._parting = self._tools.clock.callLater(PARTING_SECONDS, self.transport.abortConnection)
 
     async def _next(self) -> bytes:
         """The next command, once the client has taken the replies to those before."""
@@ -177,6 +182,7 @@ class ControlConnection(Protocol):
             command = parse(line)
             name = command.verb
             self._current = spawn(_carry_out(session, command))
+            self._abort_if_asked()
             return await self._current
         except CancelledError:
             if self._lost or not self._was_aborted:
@@ -192,6 +198,12 @@ class ControlConnection(Protocol):
                 session.renaming = None
 
 
+    def _abort_if_asked(self) -> None:
+        if self._current is not None and self._session.is_transferring and any(map(_is_abort, self._commands)):
+            self._was_aborted = True
+            self._current.cancel()
+
+
 async def _carry_out(session: Session, command: Command) -> Reply | None:
     verb = VERBS.get(command.verb)
     if command.verb in _WEB_VERBS:
@@ -205,11 +217,11 @@ async def _carry_out(session: Session, command: Command) -> Reply | None:
         raise Refusal(501, f"{command.verb} needs an argument.")
     if not verb.is_transfer:
         return await verb.handler(session, command)
-    session.transferring = command.verb
+    session.is_transferring = True
     try:
         return await verb.handler(session, command)
     finally:
-        session.transferring = None
+        session.is_transferring = False
 
 
 def _is_abort(line: bytes) -> bool:

@@ -29,6 +29,9 @@ T = TypeVar("T")
 STALLED_SECONDS = 180.0
 """How long a client may do nothing at all with a data connection in use."""
 
+SLICE = 64 * 1024
+"""Bytes sent together: who takes so few in STALLED_SECONDS is slow, and not stalled."""
+
 PARTING_SECONDS = 5.0
 """How long to wait for a client to agree (TLS close_notify) that a connection is over. All bytes are on their way by then."""
 
@@ -70,9 +73,10 @@ class DataConnection(Protocol):
         if self._lost:
             raise TransferBroken(_BROKEN)
         self._body.discard()
-        self.transport.write(bytes(data))
-        while self._paused:
-            await self._bounded(self._woken())
+        for start in range(0, len(data), SLICE):
+            self.transport.write(bytes(data[start : start + SLICE]))
+            while self._paused:
+                await self._bounded(self._woken())
             if self._lost:
                 raise TransferBroken(_BROKEN)
 
@@ -83,14 +87,16 @@ class DataConnection(Protocol):
             raise TransferBroken(_BROKEN)
         self.transport.unregisterProducer()
         self.transport.loseConnection()
+        if self._context is None:
+            await self._bounded(self.gone())
+            if not self._in_order:
+                raise TransferBroken(_BROKEN)
+            return
+        # Over TLS clients hang up in many ways, or not before they are told that this was all.
         try:
             await within(PARTING_SECONDS, self._clock, self.gone())
         except TimedOut:
             self._clock.callLater(STALLED_SECONDS, self.abort)
-            return
-        # Over TLS many clients hang up without a word when they have got ours; all of it was sent by then.
-        if not self._in_order and self._context is None:
-            raise TransferBroken(_BROKEN)
 
     async def gone(self) -> None:
         """Return when the connection is closed."""

@@ -75,8 +75,7 @@ class Session:
     only_epsv: bool = False
     facts: tuple[str, ...] = FACTS
     passive: PassivePort | None = field(default=None)
-    transferring: str | None = None
-    """What the data connection is being used for, while it is."""
+    is_transferring: bool = False
 
     @property
     def tree(self) -> Tree:

@@ -58,7 +58,6 @@ async def status(session: Session, command: Command) -> Reply:
             f"Control connection: {'TLS' if session.is_secure else 'in clear'}",
             f"Data connections: {'TLS' if session.protects_data else 'in clear'}",
             f"TYPE {'A' if session.is_text else 'I'}, STRU F, MODE S",
-            f"Transferring: {session.transferring or 'nothing'}",
         ),
     )
 

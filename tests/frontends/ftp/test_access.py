@@ -5,7 +5,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 
 from frontends.ftp.commands import LONGEST_LINE
-from frontends.ftp.control import IDLE_SECONDS, LOGIN_SECONDS, MOST_WAITING
+from frontends.ftp.control import IDLE_SECONDS, LOGIN_SECONDS, MOST_WAITING, PARTING_SECONDS
 from frontends.ftp.server import MOST_CLIENTS
 from frontends.ftp.verbs import VERBS
 from tests.frontends.ftp.harness import CONTROL_CONTEXT, DATA_CONTEXT, Client, Server
@@ -222,6 +222,14 @@ class Limits(SynchronousTestCase):
         self.assertTrue(refused.greeting.startswith("421 "))
         first.wire.end()
         self.assertTrue(server.visit().greeting.startswith("220 "))
+
+    def test_a_client_that_does_not_take_its_last_reply_is_cut_off(self) -> None:
+        client = Server().visit()
+        client.wire.loseConnection = lambda: None  # type: ignore[method-assign] # never flushed
+        client.expect(221, "QUIT")
+        client.pause(PARTING_SECONDS + 1)
+        self.assertEqual(client.wire.ended, "aborted")
+        self.assertEqual(client.server.factory.clients, 0)
 
     def test_a_client_that_leaves_leaves_nothing_behind(self) -> None:
         server = Server()

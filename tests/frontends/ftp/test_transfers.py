@@ -79,6 +79,15 @@ class Uploads(SynchronousTestCase):
         self.assertEqual(self.server.names(), [])
         self.client.upload("STOR x", b"again")
 
+    def test_one_that_is_aborted_in_the_same_breath_does_not_begin(self) -> None:
+        self.client.connect(self.client.port())
+        self.client.tell("STOR x", "ABOR", "NOOP")
+        if self.client.reply().startswith("150"):
+            self.client.expect(426)
+        self.client.expect(226)
+        self.client.expect(200)
+        self.assertEqual(self.server.names(), [])
+
     def test_one_that_is_aborted_while_it_is_stored_is_not_linked(self) -> None:
         wire = self.client.connect(self.client.port())
         self.client.expect(150, "STOR x")
@@ -273,6 +282,25 @@ class Downloads(SynchronousTestCase):
         self.client.pause(STALLED_SECONDS + 10)
         self.client.expect(426)
         self.assertEqual(wire.ended, "aborted")
+
+    def test_a_client_that_is_very_slow_is_not_taken_for_one_that_is_gone(self) -> None:
+        wire = self.client.connect(self.client.port(), capacity=65_536)
+        self.client.expect(150, "RETR é")
+        received = bytearray()
+        while wire.ended is None:
+            self.client.pause(STALLED_SECONDS * 0.9)
+            received += wire.drain()
+        self.client.expect(226)
+        self.assertEqual(bytes(received + wire.sent), CONTENTS)
+
+    def test_the_end_of_a_file_is_waited_for(self) -> None:
+        wire = self.client.connect(self.client.port())
+        wire.loseConnection = lambda: None  # type: ignore[method-assign] # bytes are still on their way
+        self.client.expect(150, "RETR é")
+        self.client.pause(PARTING_SECONDS * 2)
+        self.assertTrue(self.client.is_silent())
+        wire.end()
+        self.client.expect(226)
 
     def test_a_client_that_goes_away_is_told_so(self) -> None:
         for leave in (Wire.end, Wire.reset):
