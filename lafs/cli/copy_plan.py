@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lafs.cli.gateway import Gateway
@@ -17,6 +19,9 @@ from lafs.cli.quoting import quoted
 from lafs.cli.remote_objects import UNKNOWN, RemoteObject, below, find_object
 from lafs.cli.remote_paths import RemotePath
 from lafs.errors import LafsError
+
+READ_TOGETHER = 8
+"""Directories read at a time."""
 
 
 class CannotCopy(LafsError):
@@ -129,7 +134,7 @@ class Reader:
                 self._local(source.local, enter(root, source.name), frozenset())
             else:
                 assert source.found is not None
-                self._remote(source.found, enter(root, source.name) if source.name else root, frozenset())
+                self._remote(source.found, enter(root, source.name) if source.name else root)
         return root
 
     def _local(self, path: Path, into: Folder, outer: frozenset[tuple[int, int]]) -> None:
@@ -149,19 +154,74 @@ class Reader:
             else:
                 self._local(Path(entry.path), enter(into, entry.name), inner)
 
-    def _remote(self, found: RemoteObject, into: Folder, outer: frozenset[str]) -> None:
-        if found.read_cap in outer:
+    def _remote(self, found: RemoteObject, into: Folder) -> None:
+        """`found` and all below it, one level after the other: the directories of a level are read together."""
+        level = [_Reached(found, into, frozenset())]
+        with ReadersOfDirectories(self._gateway) as readers:
+            while level:
+                below_it = [inner for reached in level for inner in self._entered(reached)]
+                objects = readers.read([inner.found for inner in below_it])
+                level = [replace(inner, found=whole) for inner, whole in zip(below_it, objects, strict=True)]
+
+    def _entered(self, reached: _Reached) -> Iterator[_Reached]:
+        """Takes note of the files of a directory. Yields the directories in it, which have not been read yet."""
+        found = reached.found
+        if found.read_cap in reached.outer:
             raise CannotCopy("a directory on the grid contains itself: it cannot be copied")
         for name, child in sorted(found.children.items()):
             if child.kind == UNKNOWN:
                 raise CannotCopy(f"Cannot copy unknown nodes. Perhaps a newer version of lafs can: {quoted(name)}")
             if child.is_directory:
-                inner = find_object(self._gateway, below(child.read_cap))
-                if inner is None:
-                    raise CannotCopy(f"the directory {quoted(name)} cannot be read")
-                self._remote(inner, enter(into, name), outer | {found.read_cap})
+                yield _Reached(child, enter(reached.into, name), reached.outer | {found.read_cap})
             else:
-                put(into, name, child)
+                put(reached.into, name, child)
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """A directory of a source, the folder that it is to become, and the directories that it is in, by read cap."""
+
+    found: RemoteObject
+    into: Folder
+    outer: frozenset[str]
+
+
+class ReadersOfDirectories:
+    """Reads several directories at a time, each of its threads over a connection of its own."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._own = threading.local()
+        self._gateways: list[Gateway] = []
+        self._pool = ThreadPoolExecutor(READ_TOGETHER)
+
+    def __enter__(self) -> ReadersOfDirectories:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for gateway in self._gateways:
+            gateway.close()
+
+    def read(self, directories: list[RemoteObject]) -> list[RemoteObject]:
+        """The same, with their children, in order. Raises CannotCopy, and what a gateway raises."""
+        if len(directories) == 1:
+            return [self._read(directories[0], self._gateway)]
+        return list(self._pool.map(self._read, directories))
+
+    def _read(self, directory: RemoteObject, gateway: Gateway | None = None) -> RemoteObject:
+        whole = find_object(gateway or self._connection(), below(directory.read_cap))
+        if whole is None:
+            raise CannotCopy("a directory on the grid cannot be read")
+        return whole
+
+    def _connection(self) -> Gateway:
+        """This thread's."""
+        if not hasattr(self._own, "gateway"):
+            self._own.gateway = self._gateway.another()
+            self._gateways.append(self._own.gateway)
+        gateway: Gateway = self._own.gateway
+        return gateway
 
 
 def put(folder: Folder, name: str, source: Source | None) -> None:

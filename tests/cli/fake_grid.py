@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from types import TracebackType
@@ -29,6 +30,8 @@ class FakeGrid:
         self.connections: set[int] = set()
         self.failures: dict[str, Said] = {}
         """By the start of "METHOD /path?query"."""
+        self.arriving: Callable[[str], object] = lambda request: None
+        """Called with each request before it is looked at: may wait for others."""
         self._numbers = count(1)
         self._lock = threading.RLock()
         grid = self
@@ -43,6 +46,7 @@ class FakeGrid:
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 request = f"{self.command} {unquote(self.path)}"
+                grid.arriving(request)
                 with grid._lock:
                     grid.requests.append(request)
                     grid.connections.add(self.client_address[1])

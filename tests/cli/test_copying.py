@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
-from tests.cli.fake_grid import Said
+from tests.cli.fake_grid import Said, reader
 from tests.cli.test_directories import GridCase
 
 
@@ -169,6 +170,16 @@ class Refusals(CopyCase):
         self.grid.directories[self.root]["../evil"] = self.grid.entry(self.grid.file(b"x"))
         self.assertIn("no local file can have the name", self.refused("-r", "tahoe:", self.path("out")))
         self.assertFalse((self.here / "evil").exists())
+
+    def test_directories_on_the_grid_are_read_together(self) -> None:
+        inner = {self.grid.directory(x=self.grid.file(b"x")) for _ in range(4)}
+        for number, cap in enumerate(sorted(inner)):
+            self.grid.directories[self.root][f"d{number}"] = self.grid.entry(cap)
+        all_there = threading.Barrier(len(inner), timeout=20)
+        readers = tuple(f"/uri/{reader(cap)}?t=json" for cap in inner)
+        self.grid.arriving = lambda request: request.endswith(readers) and all_there.wait()
+        self.works("cp", "-r", "tahoe:", self.path("out"))
+        self.assertEqual(sorted(path.name for path in (self.here / "out").iterdir()), ["d0", "d1", "d2", "d3"])
 
     def test_a_directory_on_the_grid_that_contains_itself(self) -> None:
         self.grid.directories[self.root]["loop"] = self.grid.entry(self.root)
