@@ -53,9 +53,9 @@ class Answer:
 
     async def send(self, exchange: Exchange) -> None:
         policy = exchange.page_policy if self.policy is None else self.policy
-        head = [(b"Cache-Control", self.cache), (b"Content-Security-Policy", policy), OWN_PAGES_ONLY, *self.headers]
-        if self.status != NOT_MODIFIED:
-            head += [(b"Content-Type", self.content_type), (b"Content-Length", b"%d" % len(self.body))]
+        head = [(b"Cache-Control", self.cache), (b"Content-Security-Policy", policy), *self.headers]
+        if self.status != NOT_MODIFIED:  # else the browser goes by what it has kept; of stored files that may be embedded
+            head += [OWN_PAGES_ONLY, (b"Content-Type", self.content_type), (b"Content-Length", b"%d" % len(self.body))]
         exchange.start(self.status, head, b"" if exchange.method == b"HEAD" else self.body)
         exchange.finish()
 

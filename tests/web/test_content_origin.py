@@ -45,6 +45,8 @@ class Shown(Contents):
         self.assertEqual((first.status, again.status), (200, 304))
         self.assertEqual(again.header("Content-Security-Policy"), first.header("Content-Security-Policy"))
         self.assertIn("sandbox; default-src 'none'", again.header("Content-Security-Policy") or "")
+        for response in (first, again):  # a browser would believe the second, and not show a picture that it has
+            self.assertIsNone(response.header("Cross-Origin-Resource-Policy"))
 
     def test_the_same_file_has_the_same_address_in_a_session_and_another_in_another(self) -> None:
         self.assertEqual(self.lead(f"{self.home}/photo.jpg?t=content"), self.address)
