@@ -14,19 +14,20 @@ Pipelined requests wait in the channel's buffer, as Twisted does it. Spec: 07 §
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.http_headers import Headers
 
-from frontends.web.body import Body
+from frontends.web.body import Body, Tap
 from frontends.web.safety import PLAIN_POLICY
 from lafs.interfaces import Bytes
 from lafs.tasks import Timer
 
 if TYPE_CHECKING:
+    from frontends.web.http2 import Http2Connection
     from frontends.web.site import GatewaySite
 
 WHOLE_BODY = 64 * 1024
@@ -49,11 +50,46 @@ MOST_DIGITS = 18
 
 BAD_REQUEST = b"400 Bad Request"
 
+HTTP_2 = b"h2"
+"""As TLS calls it."""
+
+
+class Line(Tap, Protocol):
+    """What an exchange goes over: a connection of HTTP/1.1, or a stream of one of HTTP/2."""
+
+    site: GatewaySite
+    persistent: Any
+    """Whether it is of any use when the exchange is over."""
+    secure: bool
+    """Whether it is encrypted."""
+
+    @property
+    def connection(self) -> Any:
+        """Takes bytes of the answer, `write`; knows `getPeer` and `getHost`; and can be cut: `abortConnection`."""
+        ...
+
+    @property
+    def backed_up(self) -> bool:
+        """There is more to send than the client takes. `Exchange.resume` is called when there is not."""
+        ...
+
+    def send_head(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send the status of `exchange`, these headers, and those that every answer has."""
+        ...
+
+    def concluded(self, exchange: Exchange) -> None:
+        """The exchange is over: it is answered, and its body has come."""
+        ...
+
+    def linger(self) -> None:
+        """The exchange is answered, but its body still comes."""
+        ...
+
 
 class Exchange:
     """One request on a connection, and its answer. Its first half is called by the channel, the second by who answers it."""
 
-    def __init__(self, channel: Channel, queued: object = None) -> None:
+    def __init__(self, channel: Line, queued: object = None) -> None:
         self.channel = channel
         self.requestHeaders = Headers()
         self.responseHeaders = Headers()  # where Twisted leaves "Connection: close"
@@ -132,15 +168,9 @@ class Exchange:
         assert not self.started
         self.started = True
         self.status = status
-        head = [b"HTTP/1.1 %d %s\r\n" % (status, RESPONSES.get(status, b"Unknown"))]
-        for name, value in (*headers, *self.extra_headers):
-            head.append(b"%s: %s\r\n" % (name, value.replace(b"\r", b" ").replace(b"\n", b" ")))
-        head.append(self.channel.site.common_headers())
-        if not self.channel.persistent or not self.body.all_here:
-            self.channel.persistent = 0
-            head.append(b"Connection: close\r\n")
-        head.append(b"\r\n")
-        self._send(b"".join(head))
+        clean = [(name, value.replace(b"\r", b" ").replace(b"\n", b" ")) for name, value in (*headers, *self.extra_headers)]
+        if not self._gone:
+            self.channel.send_head(self, clean)
         self.write(first)
 
     def write(self, data: Bytes) -> None:
@@ -217,9 +247,7 @@ class Exchange:
         """Let the connection go on to the next request, once."""
         if self.answered and self._body_received and not self._concluded and not self._gone:
             self._concluded = True
-            if not self.channel.persistent:
-                self.channel.setTimeout(STALL_SECONDS)  # type: ignore[no-untyped-call]
-            self.channel.requestDone(self)  # type: ignore[no-untyped-call]
+            self.channel.concluded(self)
 
 
 class Channel(HTTPChannel):
@@ -234,6 +262,8 @@ class Channel(HTTPChannel):
     _dropping = False
     _asked_to_continue = False
     _lingering: Timer | None = None
+    _has_spoken = False
+    _successor: Http2Connection | None = None
 
     @property
     def connection(self) -> Any:
@@ -252,6 +282,25 @@ class Channel(HTTPChannel):
             self.connection.bufferSize = READ_SIZE
         if hasattr(self.transport, "setTcpKeepAlive"):
             self.connection.setTcpKeepAlive(True)
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self._has_spoken:
+            self._has_spoken = True
+            if getattr(self.transport, "negotiatedProtocol", None) == HTTP_2:
+                self._hand_over()
+        if self._successor is not None:
+            self._successor.dataReceived(data)
+        else:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
+
+    def _hand_over(self) -> None:
+        """The client wants to speak HTTP/2, and has said nothing yet."""
+        from frontends.web.http2 import Http2Connection  # needs the library that not everybody has
+
+        self._reading.unregisterProducer()
+        self.setTimeout(None)  # type: ignore[no-untyped-call]
+        self._successor = Http2Connection(self.site)
+        self._successor.makeConnection(self.connection)  # type: ignore[no-untyped-call]
 
     def allHeadersReceived(self) -> None:
         """Twisted's, but for when "100 Continue" is sent and when work begins."""
@@ -296,6 +345,8 @@ class Channel(HTTPChannel):
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        if self._successor is not None:
+            self._successor.connectionLost(reason)
 
     # --- the body's valve
 
@@ -321,7 +372,23 @@ class Channel(HTTPChannel):
         self.setTimeout(LINGER_SECONDS)  # type: ignore[no-untyped-call]
         self._lingering = self.callLater(LONGEST_LINGER_SECONDS, self.loseConnection)  # type: ignore[no-untyped-call]
 
-    # --- the answer's back-pressure
+    # --- the answer
+
+    def send_head(self, exchange: Exchange, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        head = [b"HTTP/1.1 %d %s\r\n" % (exchange.status, RESPONSES.get(exchange.status, b"Unknown"))]
+        head += [b"%s: %s\r\n" % header for header in headers]
+        head.append(self.site.common_headers())
+        if not self.persistent or not exchange.body.all_here:
+            self.persistent = 0
+            head.append(b"Connection: close\r\n")
+        head.append(b"\r\n")
+        self.connection.write(b"".join(head))
+
+    def concluded(self, exchange: Exchange) -> None:
+        """Go on to the next request."""
+        if not self.persistent:
+            self.setTimeout(STALL_SECONDS)  # type: ignore[no-untyped-call]
+        self.requestDone(exchange)  # type: ignore[no-untyped-call]
 
     @property
     def backed_up(self) -> bool:

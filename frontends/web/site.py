@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -18,7 +19,7 @@ from frontends.web import content_origin, forgery, handles, routes
 from frontends.web.access_log import AccessLog, Write, to_node_log
 from frontends.web.addresses import Visit
 from frontends.web.answers import Answer, Reply, page, structure, text
-from frontends.web.channel import Channel, Exchange
+from frontends.web.channel import HTTP_2, Channel, Exchange
 from frontends.web.content_labels import ContentLabels
 from frontends.web.errors import Explainer, JsonWanted, Refusal
 from frontends.web.gateway import Files, Gateway
@@ -97,7 +98,7 @@ class GatewaySite(HTTPFactory):
 
     def acceptableProtocols(self) -> list[bytes]:
         """What to agree on over TLS. Without an answer, clients that ask are turned away."""
-        return [b"http/1.1"]
+        return [*([HTTP_2] if find_spec("h2") else []), b"http/1.1"]
 
     def startFactory(self) -> None:
         """Twisted's would open its own access log."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakSet
 
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import IProtocolFactory, IProtocolNegotiationFactory
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -63,7 +63,7 @@ def access_log(configuration: Configuration, reactor: Any, lifetime: Lifetime) -
     return write
 
 
-@implementer(IProtocolFactory)
+@implementer(IProtocolFactory, IProtocolNegotiationFactory)
 class Door:
     """Passes connections on to a site, and can close those that are open: requests in flight are cancelled by it."""
 
@@ -84,6 +84,11 @@ class Door:
         protocol = self._site.buildProtocol(address)
         self._inside.add(protocol)
         return protocol
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What the site speaks over TLS, the best first."""
+        speaks: list[bytes] = getattr(self._site, "acceptableProtocols", lambda: [b"http/1.1"])()
+        return speaks
 
     def close(self) -> None:
         """Cut all connections: nothing that was acknowledged depends on them."""

@@ -239,7 +239,7 @@ class Tls(LoopbackCase):
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        context.set_alpn_protocols(["h2", "http/1.1"])
+        context.set_alpn_protocols(["http/1.1"])
         return HTTPSConnection("127.0.0.1", self.port, timeout=30, context=context)
 
     async def test_files_go_in_and_come_out(self) -> None:
