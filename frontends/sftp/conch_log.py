@@ -6,6 +6,7 @@ from typing import Any
 from twisted.logger import FilteringLogObserver, Logger, LogLevel, LogLevelFilterPredicate, globalLogPublisher
 
 _only_failures: Any = LogLevelFilterPredicate(defaultLogLevel=LogLevel.critical)
-_observer: Any = FilteringLogObserver(globalLogPublisher, [_only_failures])
+_everybody: Any = globalLogPublisher
+_observer: Any = FilteringLogObserver(_everybody, [_only_failures])
 
 CONCH_LOG = Logger(observer=_observer)

@@ -17,7 +17,7 @@ CHUNK = 128 * 1024
 
 
 class Node:
-    """A large file that comes as fast as it is taken. `reads` are the ranges that were asked for, `given` how many bytes went out."""
+    """A large file that comes as fast as it is taken. `reads` are the ranges that were asked for, `given` how much went out."""
 
     def __init__(self, size: int, breaks_at: int | None = None) -> None:
         self.size = size
