@@ -354,6 +354,10 @@ class MutableFileNode(Protocol):
         """All of the newest version. For directories and other files that fit into memory."""
         ...
 
+    async def contents_within(self, largest: int) -> tuple[bytes | None, MutableVersion]:
+        """The newest version, and its contents unless they are more than `largest` bytes: None then. For the price of `contents`."""
+        ...
+
     async def overwrite(self, contents: Source) -> MutableVersion:
         """Replace whatever is there. Raises UncoordinatedWrite, SourceFailed, UnhappyUpload."""
         ...

@@ -13,11 +13,10 @@ IN_MEMORY = 1024 * 1024
 
 async def opened_version(file: MutableFileNode, head_only: bool = False) -> FileNode:
     """The newest version of `file`. Only its size can be asked for if `head_only`."""
-    version = await file.version()
-    if head_only or version.size > IN_MEMORY:
-        return _Streamed(file, version)
-    contents, _ = await file.contents()
-    return _Fetched(file.cap, contents)
+    if head_only:
+        return _Streamed(file, await file.version())
+    contents, version = await file.contents_within(IN_MEMORY)
+    return _Streamed(file, version) if contents is None else _Fetched(file.cap, contents)
 
 
 @frozen

@@ -62,6 +62,15 @@ class MutableFile:
         contents, newest = await self._access.contents(await self._access.newest(TO_READ))
         return contents, newest.version.described()
 
+    async def contents_within(self, largest: int) -> tuple[bytes | None, MutableVersion]:
+        """See `MutableFileNode.contents_within`."""
+        self._check_readable()
+        newest = await self._access.newest(TO_READ)
+        if newest.version.prefix.size > largest:
+            return None, newest.version.described()
+        contents, newest = await self._access.contents(newest)
+        return contents, newest.version.described()
+
     async def overwrite(self, contents: Source) -> MutableVersion:
         """See `MutableFileNode.overwrite`. Closes `contents`."""
         try:

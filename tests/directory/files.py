@@ -61,6 +61,10 @@ class MemoryFile:
             raise self.slot.failure
         return bytes(bytearray(self.slot.contents)), self.slot.version()
 
+    async def contents_within(self, largest: int) -> tuple[bytes | None, MutableVersion]:
+        contents, version = await self.contents()
+        return (contents if len(contents) <= largest else None), version
+
     async def modify(self, change: Change) -> MutableVersion:
         slot = self.slot
         while True:

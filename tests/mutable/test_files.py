@@ -216,6 +216,14 @@ class Authority(SynchronousTestCase):
 class RoundTrips(SynchronousTestCase):
     """As few as the order of things allows."""
 
+    def test_what_is_small_comes_with_its_version_and_what_is_large_does_not(self) -> None:
+        grid = Grid()
+        node = grid.run(grid.client.create_mutable(b"x" * 1000))
+        (contents, version), cost = grid._measured(reopened(grid, node).contents_within(1000))
+        self.assertEqual((contents, version.size, cost.round_trips), (b"x" * 1000, 1000, 1))
+        (contents, version), cost = grid._measured(reopened(grid, node).contents_within(999))
+        self.assertEqual((contents, version.size, cost.round_trips), (None, 1000, 1))
+
     def cost(self, size: int, format: Any) -> list[float]:
         """Of: creating, and by clients that know nothing of the file: reading, overwriting, modifying (and again), updating."""
         grid = Grid()
