@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from attrs import Factory, field, frozen
@@ -90,6 +91,10 @@ class Gateway:
     workers: Workers = field(factory=InlineWorkers)
     """Where large pages are made."""
     random: Callable[[int], bytes] = os.urandom
+    static: Path | None = None
+    """The folder that is shown under /static, if any."""
+    save_incident: Callable[[str], Awaitable[None]] | None = None
+    """Keeps what a user writes about some trouble."""
     operations: Operations = field(init=False, default=Factory(lambda self: Operations(self.clock), takes_self=True))
 
     def explained(self, error: BaseException) -> str:

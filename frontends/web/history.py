@@ -133,6 +133,10 @@ class History:
             del self._active[id(operation)]
             self._recent[kind].appendleft(operation)
 
+    def named(self, name: str) -> Operation | None:
+        """The operation of that name ("up-7"), if it is remembered."""
+        return next((operation for operation in (*self.active(), *self.recent()) if operation.name == name), None)
+
     def newest(self, most: int) -> Sequence[Operation]:
         """Those under way and then the finished ones, the newest first; at most so many."""
         finished = sorted(self.recent(), key=lambda operation: operation.ended or 0.0, reverse=True)

@@ -6,7 +6,7 @@ has been sent, and afterwards cuts the connection. Spec: 07 §1, §15, §18.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -51,11 +51,14 @@ def make_site(
     random: RandomBytes = os.urandom,
     access_log: Write = to_node_log,
     workers: Workers | None = None,
+    static: Path | None = None,
+    save_incident: Callable[[str], Awaitable[None]] | None = None,
 ) -> GatewaySite:
     """The gateway of a node. `allowed_hosts` are names, without port, other than local ones by which browsers may call it.
 
     `content_host` is the setting that `ContentHosts` reads. `default_format` is that of new directories, where a request names
-    none. Without `sessions`, there are none. Without `workers`, large pages are made on the reactor's thread.
+    none. Without `sessions`, there are none. Without `workers`, large pages are made on the reactor's thread. `static` is the
+    folder shown under /static; `save_incident` keeps what a user writes about some trouble.
     """
     sessions = sessions or Sessions(clock, random)
     labels = ContentLabels(clock, random)
@@ -72,6 +75,8 @@ def make_site(
         default_format,
         workers or InlineWorkers(),
         random,
+        static,
+        save_incident,
     )
     return GatewaySite(gateway, Guard(allowed_hosts, content_host), counters, AccessLog(random, access_log))
 

@@ -229,6 +229,7 @@ class ClientNode:
 
     async def _gateway(self, filesystem: Filesystem, status: ClientStatus) -> str | None:
         from frontends.web.site import make_site
+        from lafs.node.incidents import Incidents
         from lafs.node.web_sessions import kept_sessions
 
         configuration = self._configuration
@@ -244,6 +245,8 @@ class ClientNode:
             sessions=kept_sessions(configuration.directory, self._reactor, self._random, self._disk_workers, self._lifetime),
             random=self._random,
             workers=self._disk_workers,
+            static=configuration.path(configuration.node.web_static),
+            save_incident=Incidents(configuration.directory, self._disk_workers).save,
         )
         return await web.serve(self._configuration, self._reactor, site, self._lifetime)
 

@@ -325,9 +325,6 @@ def _notices(configuration: Configuration, sections: Mapping[str, Section]) -> I
         "[storage] anonymous = false: there is no other protocol; this storage server is not announced": (
             storage.enabled and not storage.anonymous
         ),
-        "[node] web.static: this release serves no files under /static": (
-            configuration.node.web_port and configuration.path(configuration.node.web_static).is_dir()
-        ),
         "[node] log_gatherer.furl: this release sends its logs nowhere": configuration.node.log_gatherer,
         "[tor]: this release cannot use Tor": configuration.tor.enabled and "tor" in sections,
         "[i2p]: this release cannot use I2P": configuration.i2p.enabled and "i2p" in sections,

@@ -10,7 +10,7 @@ from tests.web.harness import Connection, Gateway
 from tests.web.transcripts import Replay
 
 PAGES = ("status-html", "status-down", "status-down-events", "status-up", "storage-json", "report-incident", "private-401")
-"""Pages that this gateway does not have yet."""
+"""Pages about what there is not in memory, and those that lead to them; tested for themselves, as far as there are any."""
 
 DIFFERENT = {
     "get-chk-gz": "The name does not make the bytes a content coding, which browsers would undo while they save the file.",
