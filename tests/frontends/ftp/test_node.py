@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import cast
@@ -17,6 +18,13 @@ from lafs.node.config import Configuration
 from lafs.node.lifetime import Lifetime
 from lafs.node.settings import Ftpd
 from lafs.tasks import spawn
+from tests.process.harness import run
+
+
+class Cost(SynchronousTestCase):
+    def test_a_node_that_serves_no_ftp_loads_nothing_of_it(self) -> None:
+        script = "import sys, lafs.node.client_node; print([name for name in sys.modules if 'ftp' in name])"
+        self.assertEqual(run([sys.executable, "-c", script]).text, "[]")
 
 
 class Credentials(SynchronousTestCase):
