@@ -7,6 +7,9 @@ is the table that finds the function that answers: `objects` and `directory_page
 `unlinked` change, `node_pages` are about the node. `targets` follows a path to what a request is about. `errors` is the one
 place where an error gets its status. `site` puts them together: `make_site`.
 
+`checking` tells how an object is. What takes longer is either a stream (`streams`), or one of the `deep_operations`, kept by
+`operations` under a handle and shown by `operation_pages`. `status_pages` and `static_files` are what their names say.
+
 A browser is let in by `entrance`, with a session of `sessions`, in which `handles` stand for caps; `forgery` says when a
 request speaks for its user. `content_origin` shows files under host names of their own, `addresses` is how pages link to all
 that, and `access_log` what is written down of it.
