@@ -53,6 +53,10 @@ class Places:
     def share(cls, storage_index: StorageIndex, number: int) -> str:
         return f"{cls.bucket(storage_index)}/{number}"
 
+    def being_uploaded(self, storage_index: StorageIndex, number: int) -> str:
+        """The absolute path of a share that is not finished."""
+        return f"{self.incoming}/{storage_index.text}.{number}"
+
     def under_shares(self, path: str) -> str:
         """The absolute path of a share or bucket."""
         return f"{self.shares}/{path}"

@@ -130,6 +130,15 @@ class Disk(Protocol):
         ...
 
 
+def create_anew(disk: Disk, path: str) -> DiskFile:
+    """A new empty file, in the place of one that an earlier attempt may have left. Raises OSError."""
+    try:
+        return disk.create(path)
+    except FileExistsError:
+        disk.remove(path)
+        return disk.create(path)
+
+
 class RealFile:
     """An open file descriptor."""
 

@@ -33,7 +33,7 @@ from attrs import define, field
 from lafs.errors import ServerError
 from lafs.interfaces import Bytes
 from storage_server.directories import Directories, Places, parent
-from storage_server.disk import Disk, DiskFile
+from storage_server.disk import Disk, DiskFile, create_anew
 from storage_server.edits import Change, Edit, Planned, Removal, apply_removal, apply_steps, bucket_of, pack, unpack
 from storage_server.failures import as_server_error
 from storage_server.net_changes import net_changes
@@ -286,11 +286,7 @@ class Journal:
     def _create(self, change: Edit) -> None:
         """Make the file beside, so that nobody sees it before it is whole."""
         path = f"{self._places.incoming}/{change.path.replace('/', '.')}"
-        try:
-            file = self._disk.create(path)
-        except FileExistsError:  # Left by an attempt that failed.
-            self._disk.remove(path)
-            file = self._disk.create(path)
+        file = create_anew(self._disk, path)
         try:
             try:
                 apply_steps(file, change.steps)

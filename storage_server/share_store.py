@@ -98,7 +98,7 @@ class ShareStore:
         self._journal = Journal(disk, self._places, self._directories)
         self._commits = Commits(self._journal, workers, clock)
         self._files = ShareFiles(disk, self._places, node_id)
-        self._whole_shares = WholeShares(self._files, self._room)
+        self._whole_shares = WholeShares(self._files, self._room, disk, self._places, self._directories)
         self._slots = Slots(self._files, self._room, node_id)
         self._uploads = Uploads(
             UploadServices(
@@ -266,8 +266,8 @@ class ShareStore:
     async def _store_shares(
         self, storage_index: StorageIndex, secrets: LeaseSecrets, shares: Mapping[int, Bytes]
     ) -> StoredShares:
-        if not self._uploads.of(storage_index) and all(len(data) <= JOURNALED_SIZE for data in shares.values()):
-            stored = await self._store_in_journal(storage_index, secrets, shares)
+        if not self._uploads.of(storage_index):
+            stored = await self._store_new(storage_index, secrets, shares)
             if stored is not None:
                 return stored
         held = await self._allocate(storage_index, {}, secrets)
@@ -282,16 +282,21 @@ class ShareStore:
         refused = shares.keys() - allocation.existing - stored_numbers
         return StoredShares(allocation.existing, stored_numbers, frozenset(refused))
 
-    async def _store_in_journal(
+    async def _store_new(
         self, storage_index: StorageIndex, secrets: LeaseSecrets, shares: Mapping[int, Bytes]
     ) -> StoredShares | None:
-        """Store small shares of a file of which there are none, in one errand; None if there are some."""
+        """Store shares of a file of which there are none, in one errand (large ones: and a shared sync). None if there are some."""
         terms = LeaseTerms.from_now(secrets, UPLOADER, self._clock.seconds())
-        size = sum(len(data) for data in shares.values())
-        with self._uploads.promised(size) as others:
-            stored = await self._commits.commit(
-                partial(self._whole_shares.plan, storage_index, terms, shares, others)
-            )
+        with self._uploads.promised(sum(len(data) for data in shares.values())) as others:
+            if all(len(data) <= JOURNALED_SIZE for data in shares.values()):
+                plan = partial(self._whole_shares.plan, storage_index, terms, shares, others)
+                stored = await self._commits.commit(plan)
+            else:
+                for number in shares:
+                    await self._commits.settle(self._places.share(storage_index, number))
+                stored = await self._run(self._whole_shares.store, storage_index, terms, shares, others)
+                if stored is not None:
+                    await self._settle(storage_index)
         if stored is not None:
             self._measurements.count("bytes_added", sum(container_size(len(shares[number])) for number in stored.stored))
         return stored

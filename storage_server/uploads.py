@@ -23,7 +23,7 @@ from lafs.tasks import Clock, Lane, forget, uncancelled
 from lafs.workers import Workers
 from storage_server.commits import Commits
 from storage_server.directories import Directories, Places, parent
-from storage_server.disk import Disk, DiskFile
+from storage_server.disk import Disk, DiskFile, create_anew
 from storage_server.edits import Edit, Planned, Put
 from storage_server.failures import as_server_error, reason_for_log
 from storage_server.immutable_container import HEADER, frame
@@ -141,7 +141,7 @@ class Upload:
         self._in_file = False
         self._keeps_open = False
         self._file: DiskFile | None = None
-        self._path = f"{self._services.places.incoming}/{storage_index.text}.{number}"
+        self._path = self._services.places.being_uploaded(storage_index, number)
         self._last_write = self._services.clock.seconds()
         self._timer = self._services.clock.callLater(INACTIVITY_SECONDS, self._look_at_the_clock)
 
@@ -326,11 +326,7 @@ class Upload:
     def _open_file(self) -> DiskFile:
         if self._in_file:
             return self._services.disk.open(self._path, writable=True)
-        try:
-            return self._services.disk.create(self._path)
-        except FileExistsError:
-            self._services.disk.remove(self._path)  # Left by an abort that could not remove it.
-            return self._services.disk.create(self._path)
+        return create_anew(self._services.disk, self._path)
 
     def _close_kept(self) -> None:
         file, self._file = self._file, None

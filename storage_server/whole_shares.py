@@ -1,18 +1,20 @@
 """Whole immutable shares, stored or read in one call: the short way for small files.
 
-Synchronous; runs in worker threads. Nothing is changed here: what is to be stored becomes changes that the store commits through
-its journal, so that looking, writing and one sync are one errand. Whatever is not simple is left to the long way, which
+Synchronous; runs in worker threads. Small shares become changes that the store commits through its journal, larger ones files that
+are synced and get their names at once: looking and writing are one errand. Whatever is not simple is left to the long way, which
 `allocate_shares` begins.
 """
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from attrs import frozen
 
 from lafs.crypto.storage_index import StorageIndex
 from lafs.interfaces import ByteRange, Bytes, StoredShares
-from storage_server.directories import Places
+from storage_server.directories import Directories, Places
+from storage_server.disk import Disk, create_anew
 from storage_server.edits import Edit, Planned, Put
 from storage_server.immutable_container import HEADER, ImmutableContainer, frame
 from storage_server.leases import LeaseTerms
@@ -27,6 +29,9 @@ class WholeShares:
 
     files: ShareFiles
     room: Room
+    disk: Disk
+    places: Places
+    directories: Directories
 
     def plan(
         self, storage_index: StorageIndex, terms: LeaseTerms, shares: Mapping[int, Bytes], promised: int
@@ -35,17 +40,57 @@ class WholeShares:
 
         `promised` bytes of the room are taken by uploads in progress.
         """
-        if self.files.numbers(storage_index):
+        answer = self._look(storage_index, shares, promised)
+        if answer is None:
             return Planned((), None)
+        paths = ((Places.share(storage_index, number), shares[number]) for number in sorted(answer.stored))
+        return Planned([_creation(path, data, terms) for path, data in paths], answer)
+
+    def store(
+        self, storage_index: StorageIndex, terms: LeaseTerms, shares: Mapping[int, Bytes], promised: int
+    ) -> StoredShares | None:
+        """Store `shares` in files of their own; None if there is something in their bucket already. Raises OSError.
+
+        They are there and synced then, and last when their bucket is settled. No journal may remember them.
+        """
+        answer = self._look(storage_index, shares, promised)
+        if answer is not None:
+            for number in sorted(answer.stored):
+                self._store_file(storage_index, number, shares[number], terms)
+        return answer
+
+    def _look(self, storage_index: StorageIndex, shares: Mapping[int, Bytes], promised: int) -> StoredShares | None:
+        """Which of `shares` are to be stored, for there is room, and which refused."""
+        if self.files.numbers(storage_index):
+            return None
         room = self.room.available() - promised
-        edits: list[Edit] = []
+        stored: set[int] = set()
         for number in sorted(shares):
             room -= len(shares[number])
             if room < 0:
                 break
-            edits.append(_creation(Places.share(storage_index, number), shares[number], terms))
-        stored = frozenset(sorted(shares)[: len(edits)])
-        return Planned(edits, StoredShares(stored=stored, refused=frozenset(shares) - stored))
+            stored.add(number)
+        return StoredShares(stored=frozenset(stored), refused=frozenset(shares.keys() - stored))
+
+    def _store_file(self, storage_index: StorageIndex, number: int, data: Bytes, terms: LeaseTerms) -> None:
+        """Beside, so that nobody sees the share before it is whole."""
+        beside = self.places.being_uploaded(storage_index, number)
+        header, lease = frame(len(data), terms)
+        file = create_anew(self.disk, beside)
+        try:
+            try:
+                file.write(0, header)
+                file.write(HEADER.size, data)
+                file.write(HEADER.size + len(data), lease)
+                file.sync()
+            finally:
+                file.close()
+            self.directories.rename_into_bucket(beside, Places.share(storage_index, number))
+        except OSError:
+            # On a full disk, what was written so far would be in the way of everything else.
+            with suppress(OSError):
+                self.disk.remove(beside)
+            raise
 
     def read(self, storage_index: StorageIndex, ranges: Sequence[ByteRange]) -> Mapping[int, Sequence[bytes]]:
         """The ranges of every immutable share that is there; of each what exists. Raises ServerError, OSError."""
