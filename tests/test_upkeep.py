@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
 from attrs import evolve
@@ -15,9 +16,11 @@ from lafs.immutable.parameters import EncodingParameters
 from lafs.interfaces import ShareReader, StorageServer
 from lafs.tasks import gather
 from tests.memory_grid import Grid, index_of, ms, random_bytes
+from tests.simulation.liars import LIES, Liar
 
 CONTENT = random_bytes(10_000, seed=3)
 SMALL_SEGMENTS = EncodingParameters(needed=3, happy=7, total=10, max_segment_size=3_000)
+SMALL_SEGMENTS_ANYWHERE = EncodingParameters(needed=3, happy=3, total=10, max_segment_size=3_000)
 
 
 def check(grid: Grid, cap: Cap, verify: bool = False, add_lease: bool = False) -> CheckResults:
@@ -154,6 +157,13 @@ class Verifying(SynchronousTestCase):
         self.assertEqual(sorted(each.share_number for each in found.corrupt), [2, 5])
         self.assertEqual(grid.network.requests["report_corruption"], 2)
 
+    def test_small_shares_are_verified_in_one_read_each(self) -> None:
+        grid = Grid(encoding=SMALL_SEGMENTS)
+        cap = grid.upload(CONTENT)
+        grid.network.requests.clear()
+        self.assertTrue(check(grid, cap, verify=True).healthy)
+        self.assertEqual((grid.network.requests["list_shares"], grid.network.requests["read"]), (10, 10))
+
     def test_a_truncated_share_costs_only_itself(self) -> None:
         for length in (0, 3, 35, 100):
             grid = Grid(encoding=SMALL_SEGMENTS)
@@ -286,6 +296,42 @@ class Repairing(SynchronousTestCase):
         grid.lose_shares(cap, (3, 4))
         grid.forget()
         self.assertEqual(grid.download(cap).content, content)
+
+
+class Chaos(SynchronousTestCase):
+    """Whatever servers do, a check ends with a result, and a repair stores nothing but shares of the file."""
+
+    def test_liars_losses_and_damage(self) -> None:
+        repaired = 0
+        for seed in range(40):
+            random = Random(seed)
+            grid = Grid(servers=random.choice((5, 10, 12)), encoding=SMALL_SEGMENTS_ANYWHERE, seed=seed)
+            cap = grid.upload(CONTENT)
+            shares = {number: grid.share(cap, number) for number in range(10)}
+            grid.lose_shares(cap, random.sample(range(10), random.randint(0, 4)))
+            damaged = random.sample(range(10), random.randint(0, 3))
+            grid.corrupt(cap, lambda share: spoilt(share, random), damaged)  # noqa: B023
+            liars = random.sample(grid.machines, random.randint(0, 2))
+            lies = random.sample(sorted(LIES), random.randint(1, 3))
+            grid.disguise(liars, lambda honest: Liar(honest, random, lies))  # noqa: B023
+            grid.forget()
+            check(grid, cap, verify=random.random() < 0.5)
+            done = repair(grid, cap, verify=True)
+            repaired += done.successful
+            for machine in grid.machines:
+                for number, path in machine.share_paths(index_of(cap)).items():
+                    container = machine.disk.files()[path]
+                    end = len(container) - 72 * int.from_bytes(container[8:12], "big")
+                    if number not in damaged:
+                        self.assertEqual(container[12:end], shares[number], (seed, number))
+            self.assertEqual(grid.leftovers(), [], seed)
+        self.assertGreater(repaired, 15)
+
+
+def spoilt(share: bytes, random: Random) -> bytes:
+    """One byte changed, or the end cut off."""
+    place = random.randrange(len(share))
+    return share[:place] if random.random() < 0.3 else share[:place] + bytes([share[place] ^ 1]) + share[place + 1 :]
 
 
 class Mutable(SynchronousTestCase):

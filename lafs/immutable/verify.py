@@ -28,6 +28,9 @@ from lafs.workers import Workers
 READ_AT_ONCE: Final = 1024 * 1024
 """Bytes of blocks read in one call, if a block is not larger."""
 
+FIRST_READ: Final = 64 * 1024
+"""Bytes read before anything is known: all of a small share, so that it costs one round trip."""
+
 
 class ShareVerifier:
     """Verifies share `number` of the file of `cap`. `window` bounds the bytes that all verifiers together hold. Used once."""
@@ -41,11 +44,14 @@ class ShareVerifier:
         self._workers = workers
         self._clock = clock
         self._facts = FileFacts(cap)
+        self._start = b""
+        """How the share begins; all of it if that is less than FIRST_READ."""
 
     async def verify(self) -> None:
         """Return if the share is good. Raises CorruptShare, UnknownShareVersion; ServerError if that cannot be found out."""
         cap, facts = self._facts.cap, self._facts
-        offsets = parse_header(await self._up_to(ByteRange(0, LARGEST_HEADER)))
+        self._start = await self._read(ByteRange(0, FIRST_READ))
+        offsets = parse_header(self._start[:LARGEST_HEADER])
         await self._learn_extension(offsets)
         segmentation, ciphertext_hashes = facts.segmentation, facts.ciphertext_hashes
         assert segmentation is not None
@@ -129,6 +135,12 @@ class ShareVerifier:
 
     async def _up_to(self, place: ByteRange) -> bytes:
         """As much of `place` as the share has."""
+        end = place.offset + place.length
+        if len(self._start) < FIRST_READ or end <= FIRST_READ:
+            return self._start[place.offset : end]
+        return await self._read(place)
+
+    async def _read(self, place: ByteRange) -> bytes:
         reading = self._reader.read(place.offset, place.length)
         answer: object = await within(READ_TIMEOUT + place.length / SLOWEST, self._clock, reading)
         if not isinstance(answer, bytes):

@@ -6,11 +6,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from frontends.web import deep_operations, operations
 from lafs.capability import Cap, DirectoryCap, ImmutableReadCap, LiteralCap, UnknownCap
 from lafs.capability_slots import child_caps
 from lafs.interfaces import NewChild, ServerStatus
 from tests.memory_grid import Grid, random_bytes
 from tests.web.harness import Connection, Gateway, Response, q, request_bytes
+from tests.web.test_http2 import Client
 
 CONTENT = random_bytes(2_000, seed=5)
 
@@ -140,6 +142,17 @@ class Streams(Tree):
         self.assertEqual(len([json.loads(line) for line in body.splitlines()]), 3)
         self.assertTrue(connection.closed)
 
+    def test_a_client_of_http_2_gets_no_chunks_either(self) -> None:
+        client = Client(self.gateway)
+        number = client.send("POST", f"/uri/{q(self.live.text)}?t=stream-manifest")
+        while not client.answers[number].ended:
+            self.grid.time.pass_time(0.1)
+            client.talk()
+        answer = client.answers[number]
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(len([json.loads(line) for line in answer.body.splitlines()]), 3)
+        self.assertIsNone(client.goodbye)
+
     def test_a_client_that_goes_away_ends_the_walk(self) -> None:
         connection = self.gateway.connect()
         connection.send(request_bytes("POST", f"/uri/{q(self.start.text)}?t=stream-deep-check", b""))
@@ -222,6 +235,18 @@ class Slow(Tree):
         self.gateway.post(self.start, "t=start-manifest&ophandle=h")
         self.assertIn("Still going on", self.gateway.get("/operations/h").text)
         self.assertEqual(self.gateway.get("/operations/h?output=text").text, "finished: no\n")
+
+    def test_what_is_kept_is_bounded_and_what_is_counted_is_not(self) -> None:
+        self.patch(deep_operations, "MOST_RESULTS", 2)
+        for cap in (self.file, self.mutable, self.live, self.start):
+            self.grid.lose_shares(cap, (0,))
+        found = self.operation("deep-check").json()
+        self.assertEqual((found["count-objects-unhealthy"], len(found["list-unhealthy-files"])), (4, 2))
+
+    def test_a_manifest_that_is_too_large_to_keep_is_told(self) -> None:
+        self.patch(operations, "LARGEST", 2000)
+        refused = self.operation("manifest")
+        self.assertEqual((refused.status, "t=stream-manifest" in refused.text), (413, True))
 
     def test_cancelled(self) -> None:
         self.gateway.post(self.start, "t=start-deep-check&ophandle=h&output=json")
