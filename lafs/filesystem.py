@@ -66,7 +66,8 @@ class ClientSecrets:
 class Filesystem:
     """One client of one grid. `spool` is where uploads of unknown contents wait, encrypted, for their key.
 
-    `settled` returns when it is known which servers there are: what is stored before goes to the few that happened to come first.
+    `settled` returns when it is known which servers there are: what is stored before goes to the few that happened to come first,
+    and what is checked before seems to be lost.
     """
 
     def __init__(
@@ -248,10 +249,12 @@ class Filesystem:
 
     async def check(self, cap: Cap, verify: bool = False, add_lease: bool = False) -> CheckResults | None:
         """How the object of `cap` is, by what all servers say or, with `verify`, by all they have. See lafs/upkeep.py."""
+        await self._settled()
         return await self._upkeep.check(cap, Care(verify, add_lease))
 
     async def check_and_repair(self, cap: Cap, verify: bool = False, add_lease: bool = False) -> RepairResults | None:
         """Check the object of `cap`, and repair it if it needs that and the cap allows it. See lafs/upkeep.py."""
+        await self._settled()
         return await self._upkeep.check_and_repair(cap, Care(verify, add_lease))
 
     async def _literal(self, source: Source, size: int) -> UploadResult:

@@ -15,12 +15,15 @@ pytestmark = pytest.mark.process
 class EarlyUploads(SynchronousTestCase):
     """What is stored at once waits for the servers, and is spread over all of them."""
 
-    def test_files_and_directories_are_stored_at_once(self) -> None:
+    def test_what_is_stored_or_checked_at_once_meets_all_servers(self) -> None:
         with Grid([LAFS] * 3, encoding=Encoding(2, 3, 3)) as grid:
             client = grid.make_client()
             client.node.start().wait_running()
             cap = client.put(os.urandom(100_000))
             self.assertEqual(client.check(cap, verify=True)["results"]["count-good-share-hosts"], 3)
+            client.node.stop()
+            client.node.start().wait_running()
+            self.assertTrue(client.check(cap, verify=False)["results"]["healthy"], "nothing seems to be lost")
             client.node.stop()
             client.node.start().wait_running()
             made = client.ask("POST", "/uri?t=mkdir")
