@@ -97,8 +97,6 @@ class Upkeep:
             return RepairResults.untouched(before)
         if file.cap.is_readonly:
             return RepairResults.untouched(before, "repairing a mutable object takes a cap that writes")
-        if health.healthy:
-            return RepairResults.untouched(before, "shares of mutable objects are not moved to other servers")
         try:
             repair = await file.repair()
         except LafsError as error:

@@ -350,6 +350,24 @@ class Mutable(SynchronousTestCase):
         done = repair(grid, cap)
         self.assertEqual((done.attempted, done.successful, done.after.summary), (True, True, "Healthy"))
 
+    def test_shares_on_too_few_servers_are_copied_to_others(self) -> None:
+        grid = Grid(encoding=EncodingParameters(3, 1, 10))
+        grid.disconnect(grid.machines[2:])
+        cap = grid.run(grid.client.create_mutable(CONTENT)).cap
+        grid.reconnect(grid.machines)
+        grid.encoding = EncodingParameters(3, 7, 10)
+        grid.forget()
+        found = check(grid, cap)
+        self.assertEqual((found.good_shares, found.happiness, found.healthy), (10, 2, False))
+        self.assertIn("spread over 2 server(s) only, not 7", found.summary)
+        done = repair(grid, cap)
+        self.assertEqual((done.attempted, done.successful, done.trouble), (True, True, ""))
+        found = check(grid, cap, verify=True)
+        self.assertEqual((found.healthy, found.happiness, found.recoverable_versions, found.wrong_shares), (True, 7, 1, 0))
+        contents, version = grid.run(grid.client.open_mutable(cap).contents())
+        self.assertEqual((contents, version.sequence_number), (CONTENT, 2))
+        self.assertFalse(repair(grid, cap).attempted)
+
     def test_directories_are_checked_by_the_file_that_holds_them(self) -> None:
         grid = Grid()
         directory = grid.run(grid.client.create_directory())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from attrs import define, field, frozen
 
-from lafs.grid.placement import happiness
+from lafs.grid.placement import happiness, plan
 from lafs.interfaces import Bytes, GridServer, SlotTest, SlotWrite
 from lafs.mutable.share_map import Place, ShareMap
 
@@ -68,6 +68,13 @@ class Goal:
             chosen.add(server)
         return chosen
 
+    def spread(self, wanted: int, servers: Sequence[GridServer]) -> None:
+        """Put copies of shares on `servers`, best first, until `wanted` servers have each a share of their own, if that can be."""
+        for number, server in plan(self.total, self._sharemap(), servers).items():
+            if self.happiness() >= wanted:
+                break
+            self.wanted.setdefault(server, set()).add(number)
+
     def give_up(self, server: GridServer) -> None:
         """Nothing goes to `server` any more."""
         self.wanted.pop(server, None)
@@ -79,12 +86,15 @@ class Goal:
 
     def happiness(self) -> int:
         """Servers that will each have a share of their own."""
+        return happiness(self._sharemap())
+
+    def _sharemap(self) -> dict[int, list[GridServer]]:
         sharemap: dict[int, list[GridServer]] = {}
         for server, numbers in self.wanted.items():
             for number in numbers:
                 if number < self.total:
                     sharemap.setdefault(number, []).append(server)
-        return happiness(sharemap)
+        return sharemap
 
 
 def writes_for(

@@ -147,9 +147,13 @@ class SlotWriter:
         return await self._until_written(attempt)
 
     async def rewrite(self, newest: Newest, contents: bytes) -> MutableVersion:
-        """Write `contents` as a new version over exactly what `newest` shows: for repair. Raises UncoordinatedWrite."""
+        """Write `contents` as a new version over exactly what `newest` shows, and on more servers if those are too few: for repair.
+
+        Raises UncoordinatedWrite, UnhappyUpload.
+        """
         try:
-            return await self._replace(newest, contents, await self._access.signing_key(newest, self._write_key))
+            key = await self._access.signing_key(newest, self._write_key)
+            return await self._replace(newest, contents, key, spread=True)
         except Overtaken:
             raise UncoordinatedWrite("somebody else has written the same mutable file at the same time") from None
 
@@ -183,12 +187,12 @@ class SlotWriter:
             asking.cancel()
             asking.addErrback(lambda _: None)
 
-    async def _replace(self, newest: Newest, contents: bytes, key: SigningKey) -> MutableVersion:
+    async def _replace(self, newest: Newest, contents: bytes, key: SigningKey, spread: bool = False) -> MutableVersion:
         prefix = newest.version.prefix
         coder = self._coder(prefix.format, prefix.needed, prefix.total)
         coded = await coder.code(BytesSource(contents))
         try:
-            return await self._publish(coded, newest, key)
+            return await self._publish(coded, newest, key, spread)
         finally:
             self._let_go(coded)
 
@@ -218,14 +222,19 @@ class SlotWriter:
         bodies = Bodies(partial(patch.body, version), patch.body_size(version))
         return await self._write(version, newest, bodies, goal, len(piece), False)
 
-    async def _publish(self, coded: CodedContents, newest: Newest | None, key: SigningKey) -> MutableVersion:
-        """Write `coded` over `newest`, or where nothing is."""
+    async def _publish(
+        self, coded: CodedContents, newest: Newest | None, key: SigningKey, spread: bool = False
+    ) -> MutableVersion:
+        """Write `coded` over `newest`, or where nothing is; with `spread`, on more servers if those that have it are too few."""
         shares = newest.shares if newest is not None else ShareMap()
         number = self._next(shares)
         version = await self._tools.workers.run_sized(
             coded.geometry.size, coded.signed, number, key.key, self._keys(key)
         )
         goal = Goal.in_place(coded.total, [*shares.found, *shares.bad])
+        if spread:
+            servers = self._tools.grid.for_upload(self._slot.storage_index)
+            goal.spread(self._tools.coding.happy, [server for server in servers if server not in shares.silent])
         bodies = Bodies(partial(_whole_body, version, coded.segments), version.sections.end)
         written = await self._write(version, newest, bodies, goal, coded.geometry.size, True)
         if coded.contents is not None:
