@@ -9,8 +9,8 @@ from tests.vectors_loader import load
 from tests.web.harness import Connection, Gateway
 from tests.web.transcripts import Replay
 
-PAGES = ("status-html", "status-down", "status-down-events", "status-up", "storage-json", "report-incident", "private-401")
-"""Pages about what there is not in memory, and those that lead to them; tested for themselves, as far as there are any."""
+PAGES = ("status-down-events", "storage-json", "report-incident", "private-401")
+"""Pages about what there is not in memory; tested for themselves, as far as there are any."""
 
 DIFFERENT = {
     "get-chk-gz": "The name does not make the bytes a content coding, which browsers would undo while they save the file.",
