@@ -14,12 +14,13 @@ from lafs.errors import BadCapability, ServerError
 from lafs.health import CheckResults, RepairResults
 from lafs.immutable.parameters import EncodingParameters
 from lafs.interfaces import ShareReader, StorageServer
-from lafs.tasks import gather
+from lafs.tasks import gather, spawn
 from tests.memory_grid import Grid, index_of, ms, random_bytes
 from tests.simulation.liars import LIES, Liar
 
 CONTENT = random_bytes(10_000, seed=3)
 SMALL_SEGMENTS = EncodingParameters(needed=3, happy=7, total=10, max_segment_size=3_000)
+THREE_OF_FIVE = EncodingParameters(needed=3, happy=5, total=5, max_segment_size=3_000)
 SMALL_SEGMENTS_ANYWHERE = EncodingParameters(needed=3, happy=3, total=10, max_segment_size=3_000)
 
 
@@ -187,6 +188,19 @@ class Verifying(SynchronousTestCase):
         self.assertEqual((found.good_shares, found.corrupt), (9, []))
 
 
+    def test_a_server_that_hangs_is_waited_for_once_and_not_for_each_share(self) -> None:
+        grid = Grid(servers=2, encoding=EncodingParameters(3, 1, 10))
+        cap = grid.upload(CONTENT)
+        checking = spawn(grid.client.check(cap, verify=True))
+        grid.time.pass_time(grid.latency * 2 + 0.01)
+        grid.hang(grid.machines[:1])
+        before = grid.time.seconds()
+        found = grid.run(checking)
+        assert found is not None
+        self.assertEqual((found.good_shares, found.corrupt), (5, []))
+        self.assertLess(grid.time.seconds() - before, 40)
+
+
 class Repairing(SynchronousTestCase):
     """A repair stores what is missing, nothing else, and nothing that is not the file."""
 
@@ -326,6 +340,46 @@ class Chaos(SynchronousTestCase):
                         self.assertEqual(container[12:end], shares[number], (seed, number))
             self.assertEqual(grid.leftovers(), [], seed)
         self.assertGreater(repaired, 15)
+
+
+    def test_a_connection_that_breaks_at_any_message(self) -> None:
+        last, number = 1, 0
+        while number < last:
+            grid = Grid(servers=5, encoding=THREE_OF_FIVE)
+            cap = grid.upload(CONTENT)
+            shares = {share: grid.share(cap, share) for share in range(5)}
+            grid.lose_shares(cap, (0, 1))
+            before = grid.network.messages
+            grid.cut_at({number})
+            done = repair(grid, cap)
+            last = max(last, grid.network.messages - before)
+            self.assertEqual(grid.leftovers(), [], number)
+            self.assertEqual(done.successful, done.after.healthy, number)
+            grid.cut_at(())
+            grid.restart(grid.machines)
+            repair(grid, cap)
+            found = check(grid, cap, verify=True)
+            self.assertEqual((found.good_shares, found.corrupt), (5, []), number)
+            self.assertEqual({share: grid.share(cap, share) for share in range(5)}, shares, number)
+            number += 1
+        self.assertGreater(number, 25)
+
+    def test_a_client_that_goes_away_at_any_time_leaves_nothing_behind(self) -> None:
+        grid = Grid(servers=5, encoding=THREE_OF_FIVE, latency=ms(10))
+        cap = grid.upload(CONTENT)
+        grid.lose_shares(cap, (0, 1))
+        ended = 0
+        for steps in range(30):
+            grid.forget()
+            repairing = spawn(grid.client.check_and_repair(cap, verify=True))
+            repairing.addErrback(lambda _: None)
+            grid.time.pass_time(ms(5) * steps)
+            ended += repairing.called
+            repairing.cancel()
+            self.assertEqual(grid.leftovers(), [], steps)
+            grid.lose_shares(cap, (0, 1))
+        self.assertGreater(ended, 3)
+        self.assertLess(ended, 25)
 
 
 def spoilt(share: bytes, random: Random) -> bytes:

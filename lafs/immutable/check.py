@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from lafs.capability import ImmutableVerifyCap
 from lafs.crypto.storage_index import StorageIndex
-from lafs.errors import CorruptShare, LafsError, ServerError
+from lafs.errors import CorruptShare, LafsError, ServerError, ServerGone, TimedOut
 from lafs.grid.placement import happiness
 from lafs.health import CheckResults, DamagedShare
 from lafs.immutable.layout import UnknownShareVersion
@@ -172,8 +172,11 @@ class Checker:
             return verdicts
         await turns.take()
         try:
+            gone: Exception | None = None
             for number, reader in shares.items():
-                verdicts[number] = await self._fault(cap, server, number, reader)
+                verdicts[number] = gone or await self._fault(cap, server, number, reader)
+                if isinstance(verdicts[number], TimedOut | ServerGone):
+                    gone = verdicts[number]  # No use waiting again for each of its other shares.
         finally:
             turns.give_back()
         return verdicts
