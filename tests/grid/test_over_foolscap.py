@@ -289,7 +289,7 @@ class Brokering(TubCase):
         await broker.start()
         self.addCleanup(lambda: spawn(broker.stop()))
         broker.add_static("server", {"ann": {"anonymous-storage-FURL": furl}})
-        await broker.wait_for(1)
+        await broker.settled(1, 1)
 
         (server,) = broker.for_reading(INDEX)
         self.assertEqual(server.version.maximum_immutable_share_size, 77)
@@ -306,7 +306,7 @@ class Brokering(TubCase):
         self.assertIsInstance(outcome.value, errors.ServerGone)
         again = self.make_tub(listening=True, port=port, certificate=self.certificate)
         again.registerReference(self.served, name="swissnum")
-        await broker.wait_for(1)
+        await broker.settled(1, 1)
         self.assertIsNot(broker.for_reading(INDEX)[0], server)
 
     async def test_what_is_no_storage_server_is_never_offered(self) -> None:
@@ -318,5 +318,5 @@ class Brokering(TubCase):
         broker.add_static("odd", {"ann": {"anonymous-storage-FURL": furl, "nickname": "b"}})
         good = far.registerReference(self.served, name="good")
         broker.add_static("good", {"ann": {"anonymous-storage-FURL": good, "nickname": "a"}})
-        await broker.wait_for(1)
+        await broker.settled(1, 1)
         self.assertEqual([each.identity.server_id for each in broker.for_reading(INDEX)], ["good"])
