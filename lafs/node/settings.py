@@ -162,7 +162,7 @@ class Sftpd:
     public_key: str = setting("host_pubkey_file", values.text, "", "host key, public half; not needed")
     private_key: str = setting("host_privkey_file", values.text, "", "a host key; others are made in private/")
     times: str = setting(
-        "times", values.one_of("modified", "linked"), "modified", "which time is shown: as clients set it, or when linked", ours=True
+        "times", values.one_of("modified", "linked"), "modified", "the time shown: as clients set it, or when linked", ours=True
     )
 
 

@@ -48,7 +48,8 @@ class Values(ConfigurationTestCase):
             "introducer.furl": FURL, "helper.furl": FURL, "tcp": "tcp", "convergence": "none", "reserved_space": "1G",
             "durability": "relaxed", "expire.mode": "age", "expire.override_lease_duration": "1 year",
             "expire.cutoff_date": "2020-01-01", "timeout.keepalive": "7", "timeout.disconnect": "7", "directory": "d",
-            "port": "tcp:1", "passive.ports": "1-2", "passive.address": "192.0.2.1",
+            "port": "tcp:1", "passive.ports": "1-2", "passive.address": "192.0.2.1", "web.access_log": "x",
+            "times": "linked",
         }  # fmt: skip
         lines = []
         for name, section_class in {**settings.CLIENT, "storage:x": settings.Folder}.items():

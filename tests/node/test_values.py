@@ -45,6 +45,9 @@ GOOD: list[tuple[Callable[[str], object], str, object]] = [
     (values.port_range, "", ()),
     (values.port_range, " 50000 - 50002 ", (50000, 50001, 50002)),
     (values.ipv4_address, " 192.0.2.1", "192.0.2.1"),
+    (values.content_host, " files.example.org ", "files.example.org"),
+    (values.content_host, "https://*.files.example.org:8443", "https://*.files.example.org:8443"),
+    (values.content_host, "none", "none"),
 ]
 
 BAD: list[tuple[Callable[[str], object], list[str]]] = [
@@ -61,6 +64,7 @@ BAD: list[tuple[Callable[[str], object], list[str]]] = [
     (values.endpoint_text, ["tcp:", "web", "tcp:http", "99999", "tcp:1\n2"]),
     (values.port_range, ["1", "2-1", "0-5", "1-65536", "a-b", "1-2-3"]),
     (values.ipv4_address, ["", "localhost", "::1", "192.0.2.256"]),
+    (values.content_host, ["a b", "-x", "http://", "ftp://x", "x:123456", "x/y", "x@y", "*", "x\ny"]),
     (values.public_key, ["", "pub-v0-abc", "priv-v0-" + "a" * 52]),
 ]
 
