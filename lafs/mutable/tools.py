@@ -16,7 +16,7 @@ from lafs.statistics import Counters
 from lafs.tasks import Clock, Window
 from lafs.workers import Workers
 
-BYTES_IN_FLIGHT: Final = 80 * 1024 * 1024
+BYTES_IN_FLIGHT: Final = 48 * 1024 * 1024
 """Of shares that are being written, all files together. On their way into a connection they take three times as much memory."""
 
 

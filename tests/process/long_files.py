@@ -26,9 +26,9 @@ class LongFile:
             yield piece
 
 
-def put(gateway: Gateway, file: LongFile) -> str:
+def put(gateway: Gateway, file: LongFile, where: str = "/uri") -> str:
     """Store it, and return its cap. Raises ProcessFailed."""
-    answer = gateway.ask("PUT", "/uri", iter(file), {"Content-Length": str(file.size)})
+    answer = gateway.ask("PUT", where, iter(file), {"Content-Length": str(file.size)})
     if answer.status not in (200, 201):
         raise ProcessFailed(answer.text[:2000])
     return answer.body.decode()
