@@ -43,8 +43,8 @@ class Memory(SynchronousTestCase):
             self.assertLess(server.peak_resident, MOST_RESIDENT)
 
     def test_a_long_file_that_changes_is_written_and_overwritten_in_little_memory(self) -> None:
+        cap = put(self.client, LongFile(64 * PIECE), "/uri?format=mdmf")
         file = LongFile(64 * PIECE)
-        cap = put(self.client, file, "/uri?format=mdmf")
         put(self.client, file, path_of(cap))
         self.assertLess(self.client.node.peak_resident, MOST_RESIDENT)
         self.assertEqual(self._fetched(cap), file.hash.digest())
