@@ -6,7 +6,7 @@ The memory that finished operations take is bounded: those that finished first a
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Final
 
 from attrs import define
@@ -31,7 +31,9 @@ MOST_KEPT: Final = 500
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes of results of one operation,"""
 LARGEST_TOGETHER: Final = 256 * 1024 * 1024
-"""and of all that are kept, roughly."""
+"""and of all that are kept, roughly; those that go on may have as much again."""
+
+LONGEST_HANDLE: Final = 1000
 
 
 class Operation:
@@ -43,6 +45,8 @@ class Operation:
         """Why it ended before it was done."""
         self.weight = 0
         """Bytes of what it has found, roughly."""
+        self.has_room: Callable[[int], bool] = lambda size: True
+        """Told of each growth; whether there is room for it beside all other operations."""
 
     async def run(self) -> None:
         raise NotImplementedError
@@ -50,7 +54,7 @@ class Operation:
     def grow(self, size: int) -> None:
         """Count `size` bytes of results. Raises Refusal if they are too many to be kept."""
         self.weight += size
-        if self.weight > LARGEST:
+        if not self.has_room(size) or self.weight > LARGEST:
             raise Refusal(413, "There are too many results to be kept here. Ask for a stream instead: t=stream-manifest or "
                                "t=stream-deep-check.")  # fmt: skip
 
@@ -70,9 +74,12 @@ class Operations:
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._running: set[Deferred[None]] = set()
+        self._held = 0
 
     def start(self, handle: str, operation: Operation, retain_seconds: int | None) -> None:
         """Run `operation` as `handle`. One that has the handle already loses it, and goes on unseen. Raises Refusal."""
+        if len(handle) > LONGEST_HANDLE:
+            raise Refusal(400, "ophandle= is too long.")
         if len(self._running) >= MOST_RUNNING:
             raise Refusal(503, "Too many slow operations are going on. Wait for some to end, or cancel them.")
         self._forget(handle)
@@ -80,6 +87,7 @@ class Operations:
         entry = self._entries[handle] = _Entry(operation, self._clock.seconds(), work)
         if retain_seconds is not None:
             self._keep_for(handle, entry, retain_seconds)
+        operation.has_room = self._has_room
         entry.work = work = spawn(operation.run())
         self._running.add(work)
         work.addBoth(self._ended, handle, entry, work)
@@ -122,7 +130,9 @@ class Operations:
             operation.failure = Refusal(410, "The operation was cancelled.") if cancelled else outcome.value
         else:
             operation.finished = True
-        if self._entries.get(handle) is entry:
+        if self._entries.get(handle) is not entry:
+            self._held -= operation.weight
+        else:
             if entry.timer is None:
                 self._keep_for(handle, entry, max(KEPT_UNSEEN_SECONDS, self._clock.seconds() - entry.started))
             self._make_room()
@@ -131,12 +141,13 @@ class Operations:
         """Forget what was finished first, as long as too much is kept."""
         over = [handle for handle, entry in self._entries.items() if entry.work not in self._running]
         for handle in over[:-1]:
-            if len(self._entries) <= MOST_KEPT and sum(self._weights()) <= LARGEST_TOGETHER:
+            if len(self._entries) <= MOST_KEPT and self._held <= LARGEST_TOGETHER:
                 break
             self._forget(handle)
 
-    def _weights(self) -> Iterator[int]:
-        return (entry.operation.weight for entry in self._entries.values())
+    def _has_room(self, size: int) -> bool:
+        self._held += size
+        return self._held <= 2 * LARGEST_TOGETHER
 
     def _keep_for(self, handle: str, entry: _Entry, seconds: float) -> None:
         if entry.timer is not None and entry.timer.active():
@@ -145,5 +156,9 @@ class Operations:
 
     def _forget(self, handle: str) -> None:
         entry = self._entries.pop(handle, None)
-        if entry is not None and entry.timer is not None and entry.timer.active():
+        if entry is None:
+            return
+        if entry.timer is not None and entry.timer.active():
             entry.timer.cancel()
+        if entry.work not in self._running:
+            self._held -= entry.operation.weight

@@ -136,6 +136,22 @@ class Handles(SynchronousTestCase):
             self.start(str(number), size=LARGEST).gate.callback(None)
         self.assertEqual([self.is_known(str(number)) for number in range(count)], [False] + [True] * (count - 1))
 
+    def test_those_that_go_on_are_bounded_together(self) -> None:
+        count = 2 * LARGEST_TOGETHER // LARGEST + 1
+        going_on = [self.start(str(number)) for number in range(count)]
+        for operation in going_on[:-1]:
+            operation.grow(LARGEST)
+        with self.assertRaises(Refusal):
+            going_on[-1].grow(1)
+        self.operations.cancel("0")
+        going_on[-1].grow(1)
+        self.operations.stop()
+        self.assertEqual(self.operations._held, 0)
+
+    def test_a_handle_has_a_bound(self) -> None:
+        with self.assertRaises(Refusal):
+            self.start("h" * 1001)
+
     def test_not_any_number_go_on_at_once(self) -> None:
         for number in range(MOST_RUNNING):
             self.start(str(number))
