@@ -35,7 +35,7 @@ help: ## List the targets.
 run: $(VENV)/.installed ## Start a grid of one machine and show its web page.
 	$(BIN)/lafs up
 
-test: $(VENV)/.installed-for-tests debian-packages $(if $(wildcard $(LAFS_PEER)),,.venv-peer/.installed) lint ## Everything, with coverage.
+test: $(VENV)/.installed-for-tests debian-packages .axe/axe.min.js $(if $(wildcard $(LAFS_PEER)),,.venv-peer/.installed) lint ## Everything, with coverage.
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report term $(TESTS)
 
 test-fast: $(VENV)/.installed-for-tests ## The tests that start no processes and need no peer.
@@ -60,7 +60,7 @@ docs: $(VENV)/.installed ## Write anew what is made from the code: lafs.1, the t
 	$(BIN)/python docs/configuration_tables.py docs/configuration.md
 
 clean: ## Remove everything that was built, the environments too.
-	rm -rf $(VENV) .venv-peer build dist *.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-peer .axe build dist *.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- environments ----------------------------------------------------------------------------------------------------------
@@ -94,6 +94,14 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	$(call pip_install,.venv-peer,'tahoe-lafs==$(PEER_VERSION)')
 	.venv-peer/bin/tahoe --version
 	touch $@
+
+# What judges the accessibility of the pages. npm comes with a hundred packages on Debian, so only where there is none.
+AXE_VERSION := 4.10.3
+.axe/axe.min.js:
+	@command -v npm >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm; }
+	@mkdir -p .axe
+	@cd .axe && npm pack --silent axe-core@$(AXE_VERSION) >/dev/null && tar -xzf axe-core-$(AXE_VERSION).tgz --strip-components 1 package/axe.min.js
+	@rm .axe/axe-core-$(AXE_VERSION).tgz && touch $@
 
 debian-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(DEBIAN_PACKAGES) >/dev/null 2>&1; then \

@@ -170,6 +170,12 @@ CREATING = frozenset(
 )
 """What makes the directories on its way."""
 
+CHANGES = frozenset(
+    {("PUT", ""), ("PUT", "uri"), ("PUT", "mkdir"), ("DELETE", ""), ("POST", "upload-batch")}
+    | {("POST", t) for t in directory_posts.POSTS}
+)
+"""What changes a directory or a file."""
+
 JSON_BODIES = frozenset({"set_children", "set-children", "mkdir-with-children", "mkdir-immutable"})
 """Their body is JSON, whatever its sender calls it."""
 
@@ -249,12 +255,22 @@ async def _object(gateway: Gateway, request: Request, kind: Kind, target: Target
         status, explanation = OTHERWISE[kind, request.method]
         raise Refusal(status, explanation.format(t=t))
     if request.method != "POST" or t in streams.STREAMS:
-        return await handler(gateway, request, target)
+        return await _on_record(gateway, request, t, target, handler)
     when_done = destination(request, request.arguments)
-    reply = await handler(gateway, request, target)
+    reply = await _on_record(gateway, request, t, target, handler)
     if request.form is not None:
         when_done = destination(request, request.arguments.over(await request.form.late_fields()))
     return redirect(when_done) if when_done else reply
+
+
+async def _on_record(gateway: Gateway, request: Request, t: str, target: Target, handler: ObjectHandler) -> Reply:
+    """What `handler` answers; while it changes a directory or a mutable file, that is among the gateway's operations."""
+    if (request.method, t) not in CHANGES:
+        return await handler(gateway, request, target)
+    changed = target.cap if target.parent is None or (target.cap is not None and target.cap.is_mutable) else target.parent.cap
+    index = None if changed is None or request.method == "DELETE" else changed.storage_index
+    with gateway.history.operation("publish", None, None if index is None else index.text):
+        return await handler(gateway, request, target)
 
 
 async def _with_form(request: Request) -> Request:
