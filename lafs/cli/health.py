@@ -105,7 +105,7 @@ def description(facts: dict[str, Any]) -> Iterable[str]:
     yield " storage index: " + clean(found.get("storage-index", ""))
     names = ("count-shares-good", "count-shares-needed", "count-shares-expected", "count-wrong-shares")
     if all(name in results for name in names):
-        good, needed, expected, wrong = (results[name] for name in names)
+        good, needed, expected, wrong = (clean(results[name]) for name in names)
         yield f" good-shares: {good} (encoding is {needed}-of-{expected})"
         yield f" wrong-shares: {wrong}"
     corrupt = list(corrupt_shares(results))

@@ -97,6 +97,14 @@ class Check(FakeNode):
         self.says("?t=check&output=JSON", results(7))
         self.assertEqual(json.loads(self.run_lafs("check", "--raw", status=1).stdout), results(7))
 
+    def test_nothing_that_a_gateway_says_reaches_the_terminal_as_it_is(self) -> None:
+        evil = results(7, corrupt=1)
+        evil["summary"] = evil["storage-index"] = evil["results"]["count-shares-good"] = "x\x1b[2J\ny"
+        evil["results"]["list-corrupt-shares"] = [["\x1b]0;", "\x07", "\x1b"], "odd", []]
+        self.says("?t=check&output=JSON", evil)
+        shown = self.run_lafs("check", status=1).stdout
+        self.assertFalse(any(character < " " and character != "\n" for character in shown), shown)
+
     def test_no_answer_that_makes_sense_is_no_success(self) -> None:
         self.says("?t=check&output=JSON", "<html>")
         self.run_lafs("check", status=1)
