@@ -160,7 +160,7 @@ class Reader:
         with ReadersOfDirectories(self._gateway) as readers:
             while level:
                 below_it = [inner for reached in level for inner in self._entered(reached)]
-                objects = readers.read([inner.found for inner in below_it])
+                objects = readers.read([inner.found.read_cap for inner in below_it])
                 level = [replace(inner, found=whole) for inner, whole in zip(below_it, objects, strict=True)]
 
     def _entered(self, reached: _Reached) -> Iterator[_Reached]:
@@ -203,14 +203,14 @@ class ReadersOfDirectories:
         for gateway in self._gateways:
             gateway.close()
 
-    def read(self, directories: list[RemoteObject]) -> list[RemoteObject]:
-        """The same, with their children, in order. Raises CannotCopy, and what a gateway raises."""
-        if len(directories) == 1:
-            return [self._read(directories[0], self._gateway)]
-        return list(self._pool.map(self._read, directories))
+    def read(self, caps: list[str]) -> list[RemoteObject]:
+        """What these name, with their children, in order. Raises CannotCopy, and what a gateway raises."""
+        if len(caps) == 1:
+            return [self._read(caps[0], self._gateway)]
+        return list(self._pool.map(self._read, caps))
 
-    def _read(self, directory: RemoteObject, gateway: Gateway | None = None) -> RemoteObject:
-        whole = find_object(gateway or self._connection(), below(directory.read_cap))
+    def _read(self, cap: str, gateway: Gateway | None = None) -> RemoteObject:
+        whole = find_object(gateway or self._connection(), below(cap))
         if whole is None:
             raise CannotCopy("a directory on the grid cannot be read")
         return whole
@@ -260,20 +260,26 @@ def safe(name: str) -> str:
 
 
 def lay_over_remote(gateway: Gateway, folder: Folder, found: RemoteObject) -> None:
-    """Give each folder that is there its cap. Reads only the directories that something comes into."""
+    """Give each folder that is there its cap. Reads only the directories that something comes into, those of a level together."""
+    level = [(folder, found)]
+    with ReadersOfDirectories(gateway) as readers:
+        while level:
+            deeper = [each for pair in level for each in _laid_over(*pair)]
+            objects = readers.read([there.cap for _, there in deeper])
+            level = [(inner, whole) for (inner, _), whole in zip(deeper, objects, strict=True)]
+
+
+def _laid_over(folder: Folder, found: RemoteObject) -> Iterator[tuple[Folder, RemoteObject]]:
+    """Lay one folder over the directory that is there. Yields the folders in it that are there too, and what is there, unread."""
     if not found.write_cap:
         raise CannotCopy("the target directory is read-only")
     folder.cap = found.write_cap
     for name, inner in folder.folders.items():
         there = found.children.get(name)
-        if there is None:
-            continue
-        if not there.is_directory:
+        if there is not None and not there.is_directory:
             raise CannotCopy(f"{quoted(name)} is in the way: it is not a directory")
-        whole = find_object(gateway, below(there.cap))
-        if whole is None:
-            raise CannotCopy(f"the directory {quoted(name)} cannot be read")
-        lay_over_remote(gateway, inner, whole)
+        if there is not None:
+            yield inner, there
     for name in folder.files:
         there = found.children.get(name)
         if there is not None and there.kind != "filenode":
