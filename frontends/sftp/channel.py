@@ -73,6 +73,7 @@ class SftpChannel(SSHChannel):
         super().__init__(*arguments, **options)
         self._session: Session | None = None
         self._waiting: deque[bytes] = deque()
+        self._sent_of_first = 0
         self._waiting_size = 0
         self._flushing = False
         self._unopened = 0
@@ -180,8 +181,7 @@ class SftpChannel(SSHChannel):
 
     def _flush(self) -> None:
         if self.conn is None or self.localClosed:
-            self._waiting.clear()
-            self._waiting_size = 0
+            self._drop()
             return
         while self._waiting_size and self.remoteWindowLeft:
             size = min(self._waiting_size, self.remoteWindowLeft, self.remoteMaxPacket)
@@ -190,20 +190,23 @@ class SftpChannel(SSHChannel):
         if self.closing and not self._waiting:
             super().loseConnection()  # type: ignore[no-untyped-call]
 
+    def _drop(self) -> None:
+        self._waiting.clear()
+        self._waiting_size = self._sent_of_first = 0
+
     def _take(self, size: int) -> bytes:
         self._waiting_size -= size
-        first = self._waiting[0]
-        if len(first) == size:
-            return self._waiting.popleft()
         parts: list[bytes] = []
         while size:
-            first = self._waiting.popleft()
-            if len(first) > size:
-                self._waiting.appendleft(first[size:])
-                first = first[:size]
-            parts.append(first)
-            size -= len(first)
-        return b"".join(parts)
+            first, start = self._waiting[0], self._sent_of_first
+            part = first[start : start + size]
+            parts.append(part)
+            size -= len(part)
+            self._sent_of_first = start + len(part)
+            if self._sent_of_first == len(first):
+                self._waiting.popleft()
+                self._sent_of_first = 0
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     # --- the end ---
 
@@ -234,8 +237,7 @@ class SftpChannel(SSHChannel):
     def closeReceived(self) -> None:
         if self._session is not None:
             self._session.end()
-        self._waiting.clear()
-        self._waiting_size = 0
+        self._drop()
         self.loseConnection()
 
     def closed(self) -> None:

@@ -1,5 +1,5 @@
 """The SSH side: host keys, algorithms, how many may knock at once; what Conch lacks or has wrong is mended. Spec: 09 §3, §16."""
-# ruff: noqa: N815 - Twisted's names
+# ruff: noqa: N803, N815 - Twisted's names
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IAddress
 
 from frontends.accounts import Accounts
 from frontends.sftp.channel import Connection
+from frontends.sftp.ciphers import Ciphers, Padding, packed
 from frontends.sftp.conch_log import CONCH_LOG
 from frontends.sftp.login import Login, make_portal
 from frontends.virtual_tree import Tree
@@ -49,7 +50,7 @@ class Transport(SSHServerTransport):
     supportedKeyExchanges = [  # noqa: RUF012
         name
         for name in SSHServerTransport.supportedKeyExchanges
-        if name.startswith((b"curve25519-", b"ecdh-sha2-nistp")) or name == b"diffie-hellman-group-exchange-sha256"
+        if name.startswith((b"mlkem768x25519-", b"curve25519-", b"ecdh-sha2-nistp"))
     ]
 
     factory: Server
@@ -58,6 +59,7 @@ class Transport(SSHServerTransport):
 
     def connectionMade(self) -> None:
         self.factory.connections.add(self)
+        self._padding = Padding()
         if self.factory.strangers >= MOST_STRANGERS or len(self.factory.connections) > MOST_CONNECTIONS:
             self.transport.abortConnection()
             return
@@ -79,6 +81,20 @@ class Transport(SSHServerTransport):
         if self._knocking is not None and self._knocking.active():
             self._knocking.cancel()
         super().connectionLost(reason)
+
+    def _keySetup(self, sharedSecret: bytes, exchangeHash: bytes) -> None:
+        super()._keySetup(sharedSecret, exchangeHash)
+        self.nextEncryptions = Ciphers.of(self.nextEncryptions)
+
+    def sendPacket(self, messageType: int, payload: bytes) -> None:
+        ciphers = self.currentEncryptions
+        if self._keyExchangeState != self._KEY_EXCHANGE_NONE or not isinstance(ciphers, Ciphers):
+            super().sendPacket(messageType, payload)  # type: ignore[no-untyped-call]
+            return
+        packet = packed(messageType, payload, ciphers.encBlockSize, self._padding)
+        sealed: bytes = ciphers.encrypt(packet)  # type: ignore[no-untyped-call]
+        self.transport.write(sealed + ciphers.makeMAC(self.outgoingPacketSequence, packet))
+        self.outgoingPacketSequence += 1
 
     def sendExtInfo(self, extensions: Sequence[tuple[bytes, bytes]]) -> None:
         # Conch would say that only algorithms of the host keys are welcome, and clients would not offer others.
