@@ -43,7 +43,7 @@ def flipped_block(share: bytes) -> bytes:
 class Claims:
     """A server that says it has shares which cannot be, and is otherwise honest. Implements `StorageServer`."""
 
-    def __init__(self, honest: StorageServer, numbers: tuple[int, ...]) -> None:
+    def __init__(self, honest: StorageServer, numbers: tuple[object, ...]) -> None:
         self._honest = honest
         self._numbers = numbers
 
@@ -122,7 +122,7 @@ class Checking(SynchronousTestCase):
     def test_a_server_that_claims_impossible_shares_disturbs_nothing(self) -> None:
         grid = Grid(servers=11)
         cap = grid.upload(CONTENT)
-        grid.disguise(grid.machines[:1], lambda honest: Claims(honest, (10, 255, 10**9, -1)))
+        grid.disguise(grid.machines[:1], lambda honest: Claims(honest, (10, 255, 10**9, -1, "1", None)))
         for verify in (False, True):
             found = check(grid, cap, verify)
             self.assertEqual((found.healthy, found.good_shares, found.corrupt), (True, 10, []))

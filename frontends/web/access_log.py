@@ -18,7 +18,7 @@ from lafs.crypto import base32
 
 CENSORED = "[CENSORED]"
 
-PUBLIC = frozenset({"status", "statistics", "helper_status", "css", "img", "js", "session"})
+PUBLIC = frozenset({"status", "statistics", "storage", "static", "report_incident", "helper_status", "css", "img", "js", "session"})
 """Mounts below which a path holds no secret."""
 
 OBJECTS = frozenset({"uri", "cap", "file", "named", "h"})

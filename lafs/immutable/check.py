@@ -157,11 +157,8 @@ class Checker:
             if not isinstance(error, ServerError):
                 _log.failure("asking {server} for shares failed", server=server.identity.short_name)
             return None
-        return {
-            number: reader
-            for number, reader in sorted(readers.items())
-            if isinstance(number, int) and 0 <= number < cap.total
-        }
+        numbers = [number for number in readers if isinstance(number, int) and 0 <= number < cap.total]
+        return {number: readers[number] for number in sorted(numbers)}
 
     async def _judge(
         self, cap: ImmutableVerifyCap, server: GridServer, shares: Mapping[int, ShareReader], verify: bool, turns: Window
