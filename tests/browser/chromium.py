@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,16 +49,26 @@ class Sent:
 
 
 class Chromium:
-    """One browser profile. `scripts` False: as for people who have turned JavaScript off."""
+    """One browser profile. `scripts` False: as for people who have turned JavaScript off. `resolve`: what host names mean to it."""
 
-    def __init__(self, *, scripts: bool = True, width: int = 1280, height: int = 860, dark: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        scripts: bool = True,
+        width: int = 1280,
+        height: int = 860,
+        dark: bool = False,
+        resolve: Mapping[str, str] | None = None,
+    ) -> None:
         self.scripts = scripts
         self.folder = Path(tempfile.mkdtemp(prefix="lafs-chromium-"))
         self.downloads = self.folder / "downloads"
         self.downloads.mkdir()
         options = ChromeOptions()
         options.binary_location = shutil.which("chromium") or "chromium"
-        for flag in (*FLAGS, f"--user-data-dir={self.folder / 'profile'}", f"--window-size={width},{height}"):
+        rules = ", ".join(f"MAP {name} {address}" for name, address in (resolve or {}).items())
+        own = (f"--user-data-dir={self.folder / 'profile'}", f"--window-size={width},{height}", f"--host-resolver-rules={rules}")
+        for flag in (*FLAGS, *own):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
         options.add_experimental_option(
