@@ -65,9 +65,14 @@ class Commits:
         """Before the file at `path` is replaced or removed by other means: no journal shall remember it."""
         if self._journal.concerns(path):
             await self.checkpoint()
+        if self._journal.concerns(path):
+            raise ServerError("the server's disk has not taken all changes to this file yet")
 
     async def checkpoint(self) -> None:
-        """Return when share files durably hold all that was committed, and no journal is left. Raises ServerError."""
+        """Return when share files durably hold all that was committed, and no journal is left. Raises ServerError.
+
+        But for buckets whose changes the disk refuses: those are stuck, and in a journal of their own.
+        """
         turn: Deferred[None] = Deferred(lambda _: None)
         self._wanting_checkpoint.append(turn)
         await self._await_turn(turn)
@@ -139,9 +144,13 @@ class Commits:
 
     def _close_journal(self) -> None:
         """Begin to close the journal, unless the one before is not closed yet."""
-        if self._closing is None and self._journal.begin_closing():
+        if self._closing is not None:
+            return
+        if self._journal.begin_closing():
             self._closing = Deferred()
             spawn(self._finish_closing(self._closing))
+        elif self._journal.is_behind:
+            forget(self.checkpoint())
 
     async def _finish_closing(self, closed: Deferred[None]) -> None:
         failure = await self._attempt(self._journal.finish_closing)

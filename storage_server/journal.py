@@ -10,7 +10,9 @@ with a length and a checksum, so that a torn one at the end (never acknowledged)
 open journal becomes the *closing* one and a new one is opened; every file that the closing one changed is synced, while
 commits go on, and it is removed. Journals vanish in the order in which they were begun, for carrying out an old one
 after a newer one is gone would undo changes. When a sync of a share file fails, the system may have dropped what was
-written and let the next sync succeed: nothing is believed then until all journals were carried out anew.
+written and let the next sync succeed: nothing is believed then until all journals were carried out anew. What the disk
+refuses even then, or when a former life is recovered from, concerns its own bucket only: that is *undone*, it stays in a journal,
+nobody sees the bucket until it could be done, and all others go on.
 
 Journals live in `incoming/` because every program that serves a storage directory, this one or the peer, empties that
 when it starts: if another program served the directory since, no stale journal can undo what it wrote.
@@ -23,7 +25,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Final, TypeVar
@@ -105,7 +107,7 @@ class Journal:
         self._places = places
         self._directories = directories
         self._open: JournalFile | None = None
-        self._closing: JournalFile | None = None
+        self._closing: list[JournalFile] = []
         self._number = 0
         self._undone: dict[str, list[Change]] = {}
         self._suspect = False
@@ -122,37 +124,66 @@ class Journal:
 
     def concerns(self, path: str) -> bool:
         """Whether a crash now would carry out changes to `path` again."""
-        return any(journal is not None and path in journal.changed for journal in (self._closing, self._open))
+        return any(path in journal.changed for journal in self._all())
+
+    def _all(self) -> list[JournalFile]:
+        return [*self._closing, self._open] if self._open else list(self._closing)
 
     def is_stuck(self, bucket: str) -> bool:
         """Whether changes to `bucket` are certain but could not be carried out yet, because the disk failed."""
         return bucket in self._undone
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether that is so of any bucket: then no journal can be closed but by `start_over`."""
+        return bool(self._undone)
+
+    @property
+    def paths(self) -> list[str]:
+        """Absolute paths of the journals that hold what the disk has not taken yet."""
+        return [journal.path for journal in self._all()]
+
     def is_doubtful(self, bucket: str) -> bool:
         """Whether a crash now might do to `bucket` what nobody who looks at it can see."""
-        journals = [journal for journal in (self._closing, self._open) if journal is not None]
-        return not self.believed and any(bucket_of(path) == bucket for each in journals for path in each.changed)
+        return not self.believed and any(bucket_of(path) == bucket for each in self._all() for path in each.changed)
 
     def recover(self) -> int:
         """Carry out all that journals of a former life hold; how many records that was. Raises OSError.
 
-        The journals are left for the caller, who empties `incoming/` when this has returned.
+        What the disk refuses does not keep the server from starting: its journals stay, and its buckets are stuck.
         """
         found = (NAME.fullmatch(name) for name in self._disk.list_directory(self._places.incoming))
+        for self._number in sorted(int(match[1]) for match in found if match):
+            path = f"{self._places.incoming}/journal-{self._number}"
+            file = self._disk.open(path)
+            self._closing.append(JournalFile(path, file, file.size()))
         count = 0
-        changed: set[str] = set()
-        for number in sorted(int(match[1]) for match in found if match):
-            file = self._disk.open(f"{self._places.incoming}/journal-{number}")
-            try:
-                records = read_records(file, file.size())
-            finally:
-                file.close()
-            for change in (change for record in records for change in record):
-                self._carry_out(change)
-                changed.add(change.path)
-            count += len(records)
-        self._sync_shares(changed)
+        changes: list[Change] = []
+        for journal in self._closing:
+            for record in read_records(journal.file, journal.size):
+                journal.changed.update(change.path for change in record)
+                changes += record
+                count += 1
+        self._undone = self._carry_out_by_bucket(changes)
+        with suppress(OSError):  # Then it is suspect, and everything is done again before anything is committed.
+            self._sync_shares({change.path for change in changes if bucket_of(change.path) not in self._undone})
+        if self.believed and not self._undone:
+            self._remove_all(self._closing)
         return count
+
+    def _carry_out_by_bucket(self, changes: Iterable[Change]) -> dict[str, list[Change]]:
+        """Carry out all that the disk allows: the changes to those buckets for which it did not allow all, by bucket."""
+        by_bucket: dict[str, list[Change]] = {}
+        for change in changes:
+            by_bucket.setdefault(bucket_of(change.path), []).append(change)
+        refused: dict[str, list[Change]] = {}
+        for bucket, of_bucket in by_bucket.items():
+            try:
+                for change in of_bucket:
+                    self._carry_out(change)
+            except OSError:
+                refused[bucket] = of_bucket
+        return refused
 
     def write(self, plans: Sequence[Callable[[], Planned[T]]]) -> list[Planned[T] | Exception]:
         """Make all `plans`, write down with one sync what they come to, and carry it out: each plan made, or why it failed.
@@ -193,35 +224,76 @@ class Journal:
 
     def begin_closing(self) -> bool:
         """Let the open journal be the closing one; whether there is one to be finished."""
-        if self._closing is None and self._open is not None and self.believed and not self._undone:
-            self._closing, self._open = self._open, None
-        return self._closing is not None and self.believed
+        if not self._closing and self._open is not None and self.believed and not self._undone:
+            self._closing, self._open = [self._open], None
+        return bool(self._closing) and self.believed and not self._undone
 
     def finish_closing(self) -> None:
-        """Sync all that the closing journal changed, and remove it. Raises OSError; then `start_over` is called for."""
-        if self._closing is not None:
-            self._sync_shares(self._closing.changed)
-            self._remove(self._closing)
-            self._closing = None
+        """Sync all that the closing journals changed, and remove them. Raises OSError; then `start_over` is called for."""
+        self._sync_shares({path for journal in self._closing for path in journal.changed})
+        self._remove_all(self._closing)
 
     def start_over(self) -> None:
         """Sync all that was ever committed, and remove all journals. Raises OSError; then it may be tried again.
 
-        Never while `finish_closing` runs.
+        What the disk refuses is left undone, and goes to a journal of its own. Never while `finish_closing` runs.
         """
-        journals = [journal for journal in (self._closing, self._open) if journal is not None]
-        for bucket in list(self._undone):
-            self.catch_up(bucket)
+        paths = {path for journal in self._all() for path in journal.changed}
+        refused: dict[str, list[Change]] = {}
+        if self._suspect or self._undone:
+            records = [record for journal in self._all() for record in read_records(journal.file, journal.size)]
+            net = net_changes(change for record in records for change in record)
+            # What is done and believed is not done again.
+            again = [change for change in net if self._suspect or bucket_of(change.path) in self._undone]
+            refused = self._carry_out_by_bucket(again)
+            if self._suspect:
+                bad = {bucket_of(path) for path in sorted(paths) if not self._can_sync(path)}
+                refused |= {bucket: [change for change in net if bucket_of(change.path) == bucket] for bucket in bad}
+        self._undone = refused
+        good = {path for path in paths if bucket_of(path) not in refused}
         if self._suspect:
-            records = [record for journal in journals for record in read_records(journal.file, journal.size)]
-            for change in net_changes(change for record in records for change in record):
-                self._carry_out(change)
-        for journal in journals:
-            self._sync_shares(journal.changed)
+            self._directories.sync(self._ways(good))
+        else:
+            self._sync_shares(good)
+        self._suspect = not all(journal.trusted for journal in self._all())
+        self._closing, self._open = self._all(), None
+        if refused:
+            journal = self._write_down(list(refused.values()))
+            journal.changed.update(change.path for changes in refused.values() for change in changes)
+        self._suspect = True  # Until the old ones are gone: what was refused when they were written may be in them.
+        self._remove_all(self._closing)
         self._suspect = False
-        for journal in journals:
-            self._remove(journal)
-        self._closing = self._open = None
+
+    def _can_sync(self, path: str) -> bool:
+        try:
+            self._sync_share(path)
+        except OSError:
+            return False
+        return True
+
+    def _sync_share(self, path: str) -> None:
+        """Sync the file of a share, if it is there. Raises OSError."""
+        try:
+            file = self._disk.open(self._places.under_shares(path), writable=True)
+        except FileNotFoundError:
+            return
+        try:
+            file.sync()
+        finally:
+            file.close()
+
+    def _ways(self, paths: Iterable[str]) -> set[str]:
+        """The directories on the way to shares, all the way up: who made them may have been killed before it synced them."""
+        ways: set[str] = {self._places.shares}
+        for path in (self._places.under_shares(path) for path in paths):
+            ways |= {parent(path), parent(parent(path))}
+        return ways
+
+    def _remove_all(self, journals: list[JournalFile]) -> None:
+        """In the order in which they were begun."""
+        while journals:
+            self._remove(journals[0])
+            journals.pop(0)
 
     def _remove(self, journal: JournalFile) -> None:
         journal.trusted = False
@@ -312,16 +384,6 @@ class Journal:
         if len(paths) > SYNCED_ONE_BY_ONE:
             self._disk.sync_everything(self._places.shares)
             return
-        # All the way up: the process that made these directories may have been killed before it synced them.
-        ways: set[str] = {self._places.shares}
-        for path in (self._places.under_shares(path) for path in sorted(paths)):
-            ways |= {parent(path), parent(parent(path))}
-            try:
-                file = self._disk.open(path, writable=True)
-            except FileNotFoundError:
-                continue
-            try:
-                file.sync()
-            finally:
-                file.close()
-        self._directories.sync(ways)
+        for path in sorted(paths):
+            self._sync_share(path)
+        self._directories.sync(self._ways(paths))

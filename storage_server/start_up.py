@@ -5,6 +5,8 @@ that are pickles are never opened.
 """
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from twisted.logger import Logger
 
 from storage_server.directories import Places, parent
@@ -20,8 +22,9 @@ def prepare(disk: Disk, places: Places, journal: Journal) -> None:
         make_durably(disk, directory)
     if recovered := journal.recover():
         log.info("Carried out {count} changes that a crash had interrupted", count=recovered)
-    # Only now may the journals go.
-    empty(disk, places.incoming)
+    if kept := frozenset(journal.paths):
+        log.error("Changes that a crash had interrupted could not be carried out yet: the disk is full, or fails")
+    empty(disk, places.incoming, spared=kept)
     disk.sync_directory(places.incoming)
 
 
@@ -36,10 +39,12 @@ def make_durably(disk: Disk, directory: str) -> None:
     disk.sync_directory(above or "/")
 
 
-def empty(disk: Disk, directory: str) -> None:
-    """Remove everything in a directory."""
+def empty(disk: Disk, directory: str, spared: Collection[str] = ()) -> None:
+    """Remove everything in a directory, but for the paths that are `spared`."""
     for name in disk.list_directory(directory):
         path = f"{directory}/{name}"
+        if path in spared:
+            continue
         if disk.is_directory(path):
             empty(disk, path)
             disk.remove_directory(path)
