@@ -56,16 +56,20 @@ class TroublePlan:
 
 @frozen
 class Errand:
-    """Something the client does: upload contents, or read [offset, offset + size) of them (to the end for None)."""
+    """Something the client does: upload contents, read [offset, offset + size) of them (to the end for None), or look after them.
+
+    Who looks after contents repairs them if need be; `verify` says whether every byte is looked at.
+    """
 
     at: float
-    kind: Literal["upload", "download"]
+    kind: Literal["upload", "download", "care"]
     content: int
     offset: int = 0
     size: int | None = None
     sink_seconds: float = 0.0
     source: SourceKind = "memory"
     cancel_after: float | None = None
+    verify: bool = False
 
 
 @frozen
@@ -101,7 +105,7 @@ def draw(seed: int) -> Scenario:
         encoding=encoding,
         servers=tuple(_server(random, number, weather, worker_seconds) for number in range(count)),
         contents=contents,
-        errands=_errands(random, contents, rough),
+        errands=_errands(random, contents, rough) + _care(Random(f"care {seed}"), contents, rough),
         troubles=_troubles(random, count) if rough else (),
         cuts=frozenset(random.sample(range(400), random.choice([0, 0, 1, 3, 8]))) if rough else frozenset(),
         client_worker_seconds=random.choice([0.0, 0.0, 0.01, 0.3]),
@@ -171,6 +175,19 @@ def _errands(random: Random, contents: tuple[int, ...], rough: bool) -> tuple[Er
                 )
             )
     return tuple(errands)
+
+
+def _care(random: Random, contents: tuple[int, ...], rough: bool) -> tuple[Errand, ...]:
+    return tuple(
+        Errand(
+            at=random.uniform(0, DAY_SECONDS),
+            kind="care",
+            content=random.randrange(len(contents)),
+            cancel_after=random.uniform(0, 2) if rough and random.random() < 0.15 else None,
+            verify=random.random() < 0.5,
+        )
+        for _ in range(random.choice([0, 0, 1, 2]))
+    )
 
 
 def _troubles(random: Random, servers: int) -> tuple[TroublePlan, ...]:

@@ -5,6 +5,7 @@
 * Nothing wrong is ever returned: a read gives the very bytes, or an error of `lafs.errors`.
 * Nothing waits for ever: every operation ends within `PATIENCE_SECONDS`, and leaves no timer, open writer or unfinished
   share behind.
+* A repair stores nothing but shares of the file, and in the end, when all is sound again, every share.
 * A failed upload says why, naming servers; with nothing going wrong nothing fails.
 
 `play(seed)` runs one world and returns what happened; raises `Broken` with the seed, the scenario and the last events.
@@ -27,6 +28,7 @@ from lafs.capability import Cap
 from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import BadCiphertext, LafsError, SourceFailed, UnhappyUpload
 from lafs.filesystem import ClientSecrets, Filesystem
+from lafs.health import RepairResults
 from lafs.immutable.parameters import EncodingParameters
 from lafs.interfaces import GridServer, UploadResult
 from lafs.statistics import Counters
@@ -249,7 +251,10 @@ class World:
         running = Running(errand, self.time.seconds())
         self.running.append(running)
         self._note(f"begin {errand}")
-        running.work = spawn(self._upload(errand, client) if errand.kind == "upload" else self._read(errand, client))
+        begin: dict[str, Callable[[Errand, Client], Awaitable[Any]]] = {
+            "upload": self._upload, "download": self._read, "care": self._look_after,
+        }  # fmt: skip
+        running.work = spawn(begin[errand.kind](errand, client))
         running.work.addBoth(lambda outcome: running.end(outcome, self.time.seconds()))
         if errand.cancel_after is not None:
             await sleep(errand.cancel_after, self.time)
@@ -265,6 +270,10 @@ class World:
         node = client.filesystem.open(self.files[errand.content].cap)
         await node.read(sink, errand.offset, errand.size)
         return sink.content
+
+    async def _look_after(self, errand: Errand, client: Client) -> RepairResults | str:
+        cap = self.files[errand.content].cap
+        return await client.filesystem.check_and_repair(cap, errand.verify, add_lease=True) or "nothing to look after"
 
     # --- the story ------------------------------------------------------------------------------------------------------
 
@@ -325,6 +334,9 @@ class World:
             end = None if errand.size is None else errand.offset + errand.size
             if outcome != self.files[errand.content].content[errand.offset : end]:
                 raise Broken(f"{errand} returned wrong bytes")
+        elif isinstance(outcome, RepairResults):
+            if outcome.successful != (outcome.attempted and outcome.after.healthy):
+                raise Broken(f"{errand} says that it was successful: {outcome.successful}, and healthy: {outcome.after.healthy}")
         elif isinstance(outcome, UploadResult) and errand.source == "failing":
             raise Broken(f"{errand} succeeded although its source broke off")
         elif isinstance(outcome, UploadResult) and outcome.cap != self.files[errand.content].cap:
@@ -374,7 +386,7 @@ class World:
             raise Broken(f"a server raised {self.network.surprises[0].getTraceback()}")
 
     def _acknowledged(self) -> list[tuple[int, int, Machine]]:
-        """Shares that honest servers have acknowledged to uploads: (content, share number, machine)."""
+        """Shares that honest servers have acknowledged to uploads and repairs: (content, share number, machine)."""
         by_id = {
             machine.identity.server_id: machine
             for plan, machine in zip(self.scenario.servers, self.machines, strict=True)
@@ -383,8 +395,7 @@ class World:
         return [
             (running.errand.content, number, by_id[server_id])
             for running in self.running
-            if isinstance(running.outcome, UploadResult)
-            for number, server_ids in sorted(running.outcome.sharemap.items())
+            for number, server_ids in _stored_by(running.outcome)
             for server_id in sorted(server_ids)
             if server_id in by_id
         ]
@@ -414,6 +425,21 @@ class World:
                 self.time.run(client.filesystem.open(file.cap).read(sink))
                 if sink.content != file.content:
                     raise Broken(f"content {content} reads differently at the end")
+                if file.shares:
+                    self._judge_repair(client, content, file)
+
+    def _judge_repair(self, client: Client, content: int, file: Original) -> None:
+        """Now that all are honest, a repair must bring back every share there ever was."""
+        done = self.time.run(client.filesystem.check_and_repair(file.cap, verify=True))
+        assert done is not None
+        if all(plan.readonly for plan in self.scenario.servers):
+            return
+        if done.after.good_shares < self.scenario.encoding.total:
+            raise Broken(f"content {content} could not be repaired in the end: {done.after.summary}, {done.trouble}")
+        for machine in self.machines:
+            for number in machine.share_paths(file.cap.storage_index):  # type: ignore[arg-type]
+                if self.time.run(self._share(machine, file, number)) != file.shares[number] and not done.before.corrupt:
+                    raise Broken(f"{machine.identity.nickname} has a wrong share {number} of content {content} after the repair")
 
     # --- what is told ---------------------------------------------------------------------------------------------------
 
@@ -434,7 +460,20 @@ class World:
         return "\n".join([*lines, "", f"replay: LAFS_SEED={self.scenario.seed} pytest tests/simulation/test_simulation.py"])
 
 
+def _stored_by(outcome: object) -> list[tuple[int, set[str]]]:
+    """Share numbers, and the servers that have acknowledged them to an errand that ended so."""
+    if isinstance(outcome, UploadResult):
+        return [(number, set(server_ids)) for number, server_ids in sorted(outcome.sharemap.items())]
+    if isinstance(outcome, RepairResults):
+        before = outcome.before.sharemap
+        after = sorted(outcome.after.sharemap.items())
+        return [(int(label), set(server_ids) - set(before.get(label, ()))) for label, server_ids in after]
+    return []
+
+
 def _name(outcome: object) -> str:
+    if isinstance(outcome, RepairResults):
+        return "repaired" if outcome.successful else "not repaired" if outcome.attempted else "looked at"
     if isinstance(outcome, Failure):
         return type(outcome.value).__name__
     return outcome if isinstance(outcome, str) else "pending" if outcome is None else "done"
