@@ -12,15 +12,18 @@ ACCOUNT = "alice"
 
 
 class SftpNode:
-    """A grid of one machine with five folders, an account that two keys and a password open, and a folder `base` for files."""
+    """A grid of one machine (five folders, or fewer), an account that keys and a password open, and a folder `base` for files."""
 
     PASSWORD = "correct-horse"
 
-    def __init__(self, base: Path | None = None) -> None:
-        self.base = base if base is not None else Path(tempfile.mkdtemp(prefix="lafs-sftp-"))
+    def __init__(self, folders: int | None = None) -> None:
+        self.base = Path(tempfile.mkdtemp(prefix="lafs-sftp-"))
+        storage = [f"--storage={self.base / f'folder {number}'}" for number in range(folders or 0)]
+        for number in range(folders or 0):
+            (self.base / f"folder {number}").mkdir()
         self.directory = self.base / "node"
         self.port = free_port()
-        self.node = Node(self.directory, LAFS, ["up", "-C", self.directory, "--no-open", f"--webport={free_port()}"])
+        self.node = Node(self.directory, LAFS, ["up", "-C", self.directory, "--no-open", f"--webport={free_port()}", *storage])
         self.node.start().wait_running()
         self.root = self.gateway().ask("POST", "/uri?t=mkdir").body.decode()
         self.node.stop()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import twisted
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.frontends.sftp_client import SftpNode
@@ -31,7 +32,7 @@ class Mounts(SynchronousTestCase):
     def setUpClass(cls) -> None:
         for program in ("sshfs", "fusermount3", "git"):
             assert shutil.which(program), f"{program} is missing: install sshfs, fuse3 and git"
-        cls.server = SftpNode()
+        cls.server = SftpNode(folders=2)  # two thousand files in five would be slow
         cls.first, cls.second = cls.server.base / "first mount", cls.server.base / "second"
         for folder in (cls.first, cls.second):
             cls.lafs("mount", str(folder))
@@ -53,7 +54,7 @@ class Mounts(SynchronousTestCase):
 
     def test_a_source_tree_is_copied_in_and_comes_back_as_it_was(self) -> None:
         tree = self.server.base / "tree"
-        copied = _some_files(Path(sysconfig.get_paths()["stdlib"]), tree, FEWEST_FILES)
+        copied = _source_tree(tree, FEWEST_FILES)
         run(["cp", "-r", str(tree), str(self.here)], seconds=300)
         run(["cp", "-r", str(self.here / "tree"), str(self.server.base / "back")], seconds=300)
         run(["diff", "-r", str(tree), str(self.server.base / "back")])
@@ -152,18 +153,21 @@ class NoServer(SynchronousTestCase):
         self.assertIn("[sftpd]" if shutil.which("sshfs") else "install sshfs", said)
 
 
-def _some_files(source: Path, target: Path, enough: int) -> int:
-    """Copy whole folders of `source` until there are so many files."""
+def _source_tree(target: Path, enough: int) -> int:
+    """Copy whole folders of Python's and Twisted's sources until there are so many files."""
     target.mkdir()
+    stdlib = Path(sysconfig.get_paths()["stdlib"])
+    folders = [each for each in sorted(stdlib.iterdir()) if each.is_dir() and each.name not in _NO_SOURCES]
     count = 0
-    for folder in sorted(source.iterdir()):
-        if folder.is_dir() and folder.name not in ("site-packages", "dist-packages", "__pycache__", "test"):
-            left_out = shutil.ignore_patterns("__pycache__", "*.so", "*.a")
-            shutil.copytree(folder, target / folder.name, symlinks=False, ignore=left_out)
-            count += sum(len(files) for _, _, files in os.walk(target / folder.name))
-            if count >= enough:
-                break
+    for folder in (Path(twisted.__file__).parent, *folders):
+        shutil.copytree(folder, target / folder.name, symlinks=False, ignore=shutil.ignore_patterns("__pycache__", "*.so", "*.a"))
+        count += sum(len(files) for _, _, files in os.walk(target / folder.name))
+        if count >= enough:
+            break
     return count
+
+
+_NO_SOURCES = ("site-packages", "dist-packages", "__pycache__", "test")
 
 
 def _readable(path: Path) -> bool:
