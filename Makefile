@@ -21,13 +21,13 @@ LAFS_PEER ?= $(CURDIR)/.venv-peer/bin/tahoe
 export LAFS_PEER
 
 # What the tests drive that pip cannot install. Only on Debian, only as root, only what is missing.
-DEBIAN_PACKAGES := chromium chromium-driver curl lftp rclone
+DEBIAN_PACKAGES := chromium chromium-driver curl fuse3 git lftp openssh-client rclone sshfs
 
 TESTS ?= tests
 JOBS ?= 2
 SEEDS ?= 5000
 
-.PHONY: help run test test-fast lint soak bench bench-quick docs clean debian-packages
+.PHONY: help run test test-fast lint soak bench bench-quick screenshots docs clean debian-packages
 
 help: ## List the targets.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -54,6 +54,9 @@ bench: $(VENV)/.installed-for-tests $(if $(wildcard $(LAFS_PEER)),,.venv-peer/.i
 
 bench-quick: $(VENV)/.installed-for-tests $(if $(wildcard $(LAFS_PEER)),,.venv-peer/.installed) ## The same, rougher.
 	$(BIN)/python -m benchmarks --quick
+
+screenshots: $(VENV)/.installed-for-tests debian-packages ## Draw the pictures in docs/screenshots anew.
+	LAFS_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest tests/browser/test_screenshots.py
 
 docs: $(VENV)/.installed ## Write anew what is made from the code: lafs.1, the tables of configuration.md.
 	$(BIN)/python docs/man_page.py > docs/lafs.1
