@@ -36,7 +36,8 @@ class Worlds(SynchronousTestCase):
             endings.update(dict(play(seed).endings))
         if len(seeds()) >= SEEDS:
             # Worlds in which nothing succeeds, or nothing fails, would prove little.
-            for ending in ("upload: done", "download: done", "upload: UnhappyUpload", "download: NotEnoughShares"):
+            wanted = ("upload: done", "download: done", "upload: UnhappyUpload", "download: NotEnoughShares", "care: repaired")
+            for ending in wanted:
                 self.assertGreater(endings[ending], 0, ending)
 
 
