@@ -4,6 +4,7 @@ Tells what the browser asked for, whom it asked, and what it complained of. Noth
 """
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import tempfile
@@ -110,10 +111,8 @@ class Chromium:
         return self.driver.execute_cdp_cmd(name, parameters)
 
     def screenshot(self, path: Path, whole_page: bool = False) -> None:
-        """A picture of what is seen."""
-        import base64
-
-        answer = self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole_page)
+        """A picture of what is seen, as WebP."""
+        answer = self.command("Page.captureScreenshot", format="webp", quality=88, captureBeyondViewport=whole_page)
         path.write_bytes(base64.b64decode(answer["data"]))
 
     # --- going places and doing things ---

@@ -19,6 +19,7 @@ function follow(place) {
       const title = TITLES[each.kind] ?? each.kind;
       line.querySelector("use").setAttribute("href", ["download", "retrieve"].includes(each.kind) ? "#i-download" : "#i-upload");
       line.querySelector("b").textContent = title;
+      line.querySelector("a").href = place.dataset.live.replace("?t=live", `/${each.name}`);
       line.querySelector("a").href = `${place.dataset.live.replace(/\?.*/, "")}/${each.name}`;
       line.querySelector("code").textContent = each.storage_index;
       const state = line.querySelector("span.small");
