@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from frontends.scratch import Scratch
+from lafs.interfaces import Bytes
 
 PIECE = 1024 * 1024
 _MOST_AHEAD = 64
@@ -16,7 +17,7 @@ _MOST_AHEAD = 64
 class KeyHasher(Protocol):
     """As lafs/immutable/keying.py has it."""
 
-    def update(self, chunk: bytes) -> None: ...
+    def update(self, chunk: Bytes) -> None: ...
 
     def digest(self) -> bytes: ...
 
@@ -34,7 +35,7 @@ class EarlyKey:
         self._ahead: dict[int, int] = {}
         self._useless = False
 
-    def wrote(self, offset: int, data: bytes, scratch: Scratch) -> None:
+    def wrote(self, offset: int, data: Bytes, scratch: Scratch) -> None:
         """`data` was put into `scratch` at `offset`."""
         if self._useless:
             return
@@ -76,7 +77,7 @@ class EarlyKey:
         while self._hashed < end:
             self._update(scratch.read(self._hashed, min(PIECE, end - self._hashed)))
 
-    def _update(self, data: bytes) -> None:
+    def _update(self, data: Bytes) -> None:
         assert self._hasher is not None
         self._hasher.update(data)
         self._hashed += len(data)

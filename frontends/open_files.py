@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
-from lafs.interfaces import ChildKind
+from lafs.interfaces import Bytes, ChildKind
 
 
 @frozen
@@ -67,7 +67,7 @@ class OpenFile(Protocol):
         """Up to `size` bytes from `offset`, fewer only at the end of the file (or more than a few megabytes); b"" past it."""
         ...
 
-    async def write_chunk(self, offset: int, data: bytes) -> None:
+    async def write_chunk(self, offset: int, data: Bytes) -> None:
         """Put `data` at `offset`, or at the end if the file was opened to append.
 
         Returns when more may come, which may be before it is kept; what goes wrong later is raised by later calls and `close`.

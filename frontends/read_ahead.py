@@ -79,7 +79,7 @@ class ReadFile:
             raise LafsError("the file has become shorter while it was read")
         return found
 
-    async def write_chunk(self, offset: int, data: bytes) -> None:
+    async def write_chunk(self, offset: int, data: Bytes) -> None:
         raise Refused("permission", "file handle was not opened for writing")
 
     async def attributes(self) -> Attributes:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from Crypto.Cipher import AES
 
 from lafs.errors import SourceFailed
+from lafs.interfaces import Bytes
 from lafs.workers import Workers
 
 PAGE = 64 * 1024
@@ -72,7 +73,7 @@ class Scratch:
         end = min(offset + size, self.size)
         return b"".join(bytes(self._page(page)[start:stop]) for page, start, stop in _slices(offset, end))
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: Bytes) -> None:
         """Put `data` at `offset`. What is between the end and `offset` becomes zeros."""
         self._check_gap(offset)
         view, position = memoryview(data), 0

@@ -37,7 +37,7 @@ T = TypeVar("T")
 class _Batch:
     """Writes that are going to be carried out together, in order. An offset of None is the end."""
 
-    writes: list[tuple[int | None, bytes]] = field(factory=list)
+    writes: list[tuple[int | None, Bytes]] = field(factory=list)
     size: int = 0
 
 
@@ -104,7 +104,7 @@ class WrittenFile:
     async def read_chunk(self, offset: int, size: int) -> bytes:
         return await self._submit(lambda: self._read(offset, min(size, LARGEST_READ)))
 
-    async def write_chunk(self, offset: int, data: bytes) -> None:
+    async def write_chunk(self, offset: int, data: Bytes) -> None:
         self._raise_failure()
         self._changed = True
         batch = self._batch
@@ -340,7 +340,7 @@ class SharedFile:
     async def read_chunk(self, offset: int, size: int) -> bytes:
         return await self._file.read_chunk(offset, size)
 
-    async def write_chunk(self, offset: int, data: bytes) -> None:
+    async def write_chunk(self, offset: int, data: Bytes) -> None:
         raise Refused("permission", "file handle was not opened for writing")
 
     async def attributes(self) -> Attributes:

@@ -18,6 +18,7 @@ from frontends.sftp.conch_log import CONCH_LOG
 from frontends.sftp.session import Session
 from frontends.sftp.wire import BadPacket
 from frontends.virtual_tree import Tree
+from lafs.interfaces import Bytes
 from lafs.tasks import Clock, forget, sleep
 
 WINDOW = 4 * 1024 * 1024
@@ -51,7 +52,7 @@ class Connection(SSHConnection):
     def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
         number, size = struct.unpack_from(">2L", packet)
         channel = self.channels[number]
-        data = packet[8 : 8 + size]
+        data = memoryview(packet)[8 : 8 + size]
         if size > channel.localWindowLeft or size > channel.localMaxPacket or len(data) < size:
             self.sendClose(channel)  # type: ignore[no-untyped-call]
             return
@@ -129,7 +130,7 @@ class SftpChannel(SSHChannel):
 
     # --- bytes in ---
 
-    def dataReceived(self, data: bytes) -> None:
+    def dataReceived(self, data: Bytes) -> None:
         self._unopened += len(data)
         if self._session is None:
             return

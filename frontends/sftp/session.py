@@ -28,6 +28,7 @@ from frontends.sftp.presentation import (
 from frontends.sftp.wire import BadPacket, Fields, FileAttributes
 from frontends.virtual_tree import Tree
 from lafs.errors import LafsError
+from lafs.interfaces import Bytes
 from lafs.tasks import Clock, spawn
 
 _log = Logger(namespace="lafs.sftp")
@@ -113,7 +114,7 @@ class Session:
         """Whether it should be fed no more for now."""
         return len(self._requests) >= MOST_REQUESTS or self._bytes >= MOST_BYTES
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: Bytes) -> None:
         """Take bytes from the client. Raises BadPacket when no more can be understood."""
         self._splitter.feed(data)
         self._take()
@@ -232,7 +233,7 @@ class Session:
         return wire.data_reply(request, data)
 
     async def _write(self, request: int, fields: Fields) -> bytes:
-        file, offset, data = self._file(fields), fields.long(), fields.string()
+        file, offset, data = self._file(fields), fields.long(), fields.view()
         if offset + len(data) > 2**63 - 1:
             raise BadPacket("no file is so large")
         await file.write_chunk(offset, data)

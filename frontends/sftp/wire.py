@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
+from lafs.interfaces import Bytes
+
 LARGEST_PACKET = 256 * 1024
 """Bytes of a packet after its length; as in OpenSSH."""
 
@@ -67,11 +69,15 @@ class Fields:
         return self._unpack(_LONG)
 
     def string(self) -> bytes:
+        return bytes(self.view())
+
+    def view(self) -> memoryview:
+        """A string, not copied: for contents of files."""
         size = self._unpack(_LENGTH)
         start, self._position = self._position, self._position + size
         if self._position > len(self._data):
             raise BadPacket("a string is longer than its packet")
-        return self._data[start : self._position]
+        return memoryview(self._data)[start : self._position]
 
     def attributes(self) -> FileAttributes:
         has = self.number()
@@ -110,7 +116,7 @@ class Splitter:
         self._buffer = bytearray()
         self._start = 0
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: Bytes) -> None:
         if self._start:
             del self._buffer[: self._start]
             self._start = 0

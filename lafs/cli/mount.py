@@ -66,7 +66,7 @@ def mount(invocation: Invocation, /, places: tuple[str, ...]) -> None:
     public = (directory / "private" / "mount_key.pub").read_text("ascii").split()
     with _mounts(directory) as lines:
         lines[name] = f"{name} {public[0]} {public[1]} {place.cap}"
-    options = f"reconnect,idmap=none,uid={os.getuid()},gid={os.getgid()},umask=077,dcache_timeout=5,fsname=lafs,subtype=sshfs"
+    options = f"reconnect,idmap=none,uid={os.getuid()},gid={os.getgid()},dcache_timeout=5,fsname=lafs,subtype=sshfs"
     if sys.platform == "darwin":
         options += ",volname=lafs"
     target = f"{name}@{SSH_HOST}:/{place.path.strip('/')}"

@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from lafs.crypto.derivations import ConvergenceHasher
 from lafs.immutable.parameters import EncodingParameters
-from lafs.interfaces import Source
+from lafs.interfaces import Bytes, Source
 from lafs.sources import Recording, read_through
 from lafs.workers import Workers
 
@@ -93,13 +93,13 @@ class KeyHasher:
     def __init__(self, secret: bytes, encoding: EncodingParameters, promised_size: int | None = None) -> None:
         self._secret = secret
         self._encoding = encoding
-        self._held_back: list[bytes] = []
+        self._held_back: list[Bytes] = []
         self._size = 0
         self._hasher: ConvergenceHasher | None = None
         if promised_size is not None and promised_size > encoding.max_segment_size:
             self._begin(promised_size)
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: Bytes) -> None:
         self._size += len(chunk)
         if self._hasher is not None:
             self._hasher.update(chunk)

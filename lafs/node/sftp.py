@@ -6,6 +6,7 @@ SSH itself is imported when the first client comes, so that a node which nobody 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -26,13 +27,13 @@ from zope.interface import implementer
 
 from frontends.accounts import Accounts
 from frontends.virtual_tree import Tree, TreeTools
-from lafs.errors import ConfigurationError, NodeError
+from lafs.errors import ConfigurationError, NodeError, TimedOut
 from lafs.node import ports
 from lafs.node.config import Configuration
 from lafs.node.files import PUBLIC, SECRET, make_private, read_small, write_whole
 from lafs.node.lifetime import Lifetime
 from lafs.node.web import Door
-from lafs.tasks import spawn
+from lafs.tasks import spawn, within
 
 if TYPE_CHECKING:
     from frontends.sftp.server import Server
@@ -50,6 +51,10 @@ SSH_HOST = "lafs"
 ED25519_FILE = "ssh_host_ed25519_key"
 RSA_FILE = "ssh_host_rsa_key"
 RSA_BITS = 3072
+
+STORING_SECONDS = 60.0
+"""How long a node that is told to stop goes on storing."""
+
 _PORT = "[sftpd] port"
 
 
@@ -66,11 +71,19 @@ async def serve(configuration: Configuration, reactor: Any, trees: TreeTools, li
     host_keys = _host_keys(configuration, trees, lifetime)
     door = Door(_OnDemand(accounts, trees, reactor, host_keys))
     port = await ports.bound(ports.server_endpoint(reactor, _PORT, settings.port).listen(door), _PORT, settings.port)
-    lifetime.then(trees.writers.stored)
+    lifetime.then(partial(_let_finish, trees, reactor))
     lifetime.then(door.close)
     lifetime.then(port.stopListening)
     _write_client_files(configuration, port.getHost(), host_keys)
     _log.info("SFTP at port {port}", port=port.getHost().port)
+
+
+async def _let_finish(trees: TreeTools, reactor: Any) -> None:
+    """Wait a while for what is just being stored: some clients went away believing that it will be."""
+    try:
+        await within(STORING_SECONDS, reactor, trees.writers.stored())
+    except TimedOut:
+        _log.warn("files that were closed could not be stored before the end")
 
 
 def _write_client_files(configuration: Configuration, address: Any, host_keys: Sequence[Path]) -> None:
