@@ -69,7 +69,7 @@ def _run(work: Work, turns: Turns | None, line: str, racers: Sequence[Racer], ro
     """Everybody does it, by turns; who begins changes from round to round."""
     if turns is None:
         return
-    taking_part = [each for each in racers if each.line == line]
+    taking_part = [each for each in racers if each.line == line and (work.https or not each.is_https)]
     for number in range(rounds or turns.rounds):
         _tell(f"{time.strftime('%X')} {line}, {work.rows[0]}: round {number + 1} of {rounds or turns.rounds}")
         first = number % len(taking_part)

@@ -78,6 +78,8 @@ class Work:
     full: Mapping[str, Turns]
     """By line; what is not done at a line is missing."""
     quick: Mapping[str, Turns]
+    https: bool = True
+    """Whether the peer over HTTPS takes part."""
 
     def is_wanted(self, words: Sequence[str]) -> bool:
         """Whether a row has one of these words in its name, or no words are given."""
@@ -88,7 +90,7 @@ WORKS = (
     Work(
         immutable_files.small_files,
         ("put 10 kB", "get 10 kB"),
-        {LAN: Turns(9, 20), WAN: Turns(3, 5)},
+        {LAN: Turns(7, 20), WAN: Turns(3, 5)},
         {LAN: Turns(3, 20), WAN: Turns(1, 5)},
     ),
     Work(
@@ -130,7 +132,7 @@ WORKS = (
     Work(
         changing_files.large_mutable_files,
         ("MDMF 10 MB create", "MDMF 10 MB read", "MDMF 10 MB update 1 kB"),
-        {LAN: Turns(5, 1), WAN: Turns(2, 1)},
+        {LAN: Turns(5, 1), WAN: Turns(1, 1)},
         {LAN: Turns(2, 1), WAN: Turns(1, 1)},
     ),
     Work(
@@ -144,11 +146,13 @@ WORKS = (
         ("cp -r up, per file", "cp -r down, per file"),
         {LAN: Turns(1, 1000), WAN: Turns(1, 40)},
         {LAN: Turns(1, 100)},
+        https=False,
     ),
     Work(
         immutable_files.huge_file,
         ("put 1 GiB", "get 1 GiB"),
         {LAN: Turns(1, 1)},
         {},
+        https=False,
     ),
 )

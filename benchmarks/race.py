@@ -80,6 +80,11 @@ class Racer:
         return self.entrant.name
 
     @property
+    def is_https(self) -> bool:
+        """Whether it speaks with its servers over HTTPS."""
+        return self.entrant.options == HTTPS
+
+    @property
     def program(self) -> Program:
         return self.entrant.program
 

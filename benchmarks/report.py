@@ -33,13 +33,14 @@ def table(line: str, racers: Sequence[Racer], near: Racer | None = None) -> str:
 
 def _row(line: str, work: str, ours: Racer, others: Sequence[Racer], near: Racer | None) -> Sequence[str]:
     goal = GOALS.get(work, Goal())
-    mine, theirs = middle(ours, work), [middle(each, work) for each in others]
+    mine, theirs = middle(ours, work), [middle(each, work) if work in each.samples else None for each in others]
     show = _rate if work.endswith("at once") else _time
     cells = [work, show(mine.elapsed)]
     for racer, each in zip(others, theirs, strict=True):
-        cells += [show(each.elapsed), f"{each.elapsed / mine.elapsed:.2f}x", _ratio_goal(line, goal, racer)]
+        shown = ("", "") if each is None else (show(each.elapsed), f"{each.elapsed / mine.elapsed:.2f}x")
+        cells += [*shown, _ratio_goal(line, goal, racer)]
     if line == WAN:
-        trips = ["" if work.endswith(("at once", "per file")) else f"{each.elapsed / ROUND_TRIP:.1f}" for each in (mine, *theirs)]
+        trips = [_trips(work, each) for each in (mine, *theirs)]
         cells += [trips[0], _net(work, mine, near), "" if goal.round_trips is None else f"{goal.round_trips:g}", *trips[1:]]
     return cells
 
@@ -49,9 +50,15 @@ def processors(line: str, racers: Sequence[Racer]) -> str:
     names = [each.name for each in racers]
     rows = [[f"processor time, {line}", *(f"{name} gateway" for name in names), *(f"{name} servers" for name in names)]]
     for work in racers[0].samples:
-        spent = [middle(each, work) for each in racers]
-        rows.append([work, *(_time(each.gateway) for each in spent), *(_time(each.servers) for each in spent)])
+        spent = [middle(each, work) if work in each.samples else None for each in racers]
+        gateways = [None if each is None else each.gateway for each in spent]
+        servers = [None if each is None else each.servers for each in spent]
+        rows.append([work, *map(_time, gateways), *map(_time, servers)])
     return _aligned(rows)
+
+
+def _trips(work: str, far: Sample | None) -> str:
+    return "" if far is None or work.endswith(("at once", "per file")) else f"{far.elapsed / ROUND_TRIP:.1f}"
 
 
 def _net(work: str, far: Sample, near: Racer | None) -> str:
@@ -61,7 +68,7 @@ def _net(work: str, far: Sample, near: Racer | None) -> str:
 
 
 def _ratio_goal(line: str, goal: Goal, racer: Racer) -> str:
-    if racer.name.endswith("HTTPS"):
+    if racer.is_https:
         ratio = goal.https if line == LAN else None
     else:
         ratio = goal.lan if line == LAN else goal.wan
@@ -139,7 +146,9 @@ def document(floor: Mapping[str, Floor], racers: Sequence[Racer], machine: Mappi
     }
 
 
-def _time(seconds: float) -> str:
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
     return f"{seconds:.2f} s" if seconds >= 0.2 else f"{seconds * 1000:.1f} ms"
 
 

@@ -37,6 +37,11 @@ class Tables(TestCase):
         row = report.table(WAN, [ours, theirs]).splitlines()[1].split()
         self.assertEqual(row[5:9], ["3.52x", "2.1", "2", "7.4"])
 
+    def test_who_took_no_part_leaves_its_cells_empty(self) -> None:
+        ours, absent = racer("lafs", WAN, mkdir=[0.1]), racer("peer", WAN)
+        self.assertEqual(report.table(WAN, [ours, absent]).splitlines()[1].split(), ["mkdir", "100.0", "ms", "1.0", "2"])
+        self.assertEqual(report.processors(WAN, [ours, absent]).splitlines()[1].split(), ["mkdir", "50.0", "ms", "25.0", "ms"])
+
     def test_what_the_work_takes_near_by_is_no_round_trip(self) -> None:
         far, near = racer("lafs", WAN, mkdir=[0.25]), racer("lafs", LAN, mkdir=[0.05])
         row = report.table(WAN, [far], near).splitlines()[1].split()
