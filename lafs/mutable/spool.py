@@ -19,7 +19,7 @@ from lafs.errors import SourceFailed
 from lafs.interfaces import Bytes
 from lafs.mutable.encoding import CodedSegment
 
-IN_MEMORY: Final = 8 * 1024 * 1024
+IN_MEMORY: Final = 36 * 1024 * 1024
 """Bytes of blocks of one file that are kept in memory."""
 
 
