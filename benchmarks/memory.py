@@ -5,17 +5,15 @@ as a whole anywhere but in its shares; those need 3.3 times its size on the disk
 """
 from __future__ import annotations
 
-import hashlib
 import time
 from pathlib import Path
 
 import click
 
 from benchmarks.race import ENCODING, SERVERS
-from tests.process.gateway import path_of
 from tests.process.grids import Grid
 from tests.process.harness import LAFS, Program, peer
-from tests.process.long_files import PIECE, LongFile, put
+from tests.process.long_files import LongFile, fetched, put
 
 GOAL = 300_000_000
 """Bytes that a gateway may have resident at most."""
@@ -35,13 +33,9 @@ def main(size: int, of_peer: bool, folder: Path | None) -> None:
         cap = put(client, file)
         _tell(grid, "up", started)
         started = time.monotonic()
-        connection = client.connect()
-        connection.request("GET", path_of(cap))
-        response, found = connection.getresponse(), hashlib.sha256()
-        while piece := response.read(PIECE):
-            found.update(piece)
+        found = fetched(client, cap)
         _tell(grid, "down", started)
-        if found.digest() != file.hash.digest():
+        if found != file.hash.digest():
             raise click.ClickException("what came back is not what was stored")
         if client.node.peak_resident > GOAL:
             raise click.ClickException(f"more than {GOAL / 1e6:.0f} MB")
