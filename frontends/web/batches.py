@@ -110,6 +110,8 @@ async def _announced(body: Body) -> Sequence[Announced]:
     body.unread(rest)
     try:
         listed = json.loads(line)
+        if not isinstance(listed, list):
+            raise ValueError
         found = {unicodedata.normalize("NFC", name): Announced(unicodedata.normalize("NFC", name), size) for name, size in listed}
     except (ValueError, TypeError, RecursionError):
         raise Refusal(400, _SYNTAX) from None

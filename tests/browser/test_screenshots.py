@@ -78,8 +78,8 @@ class Screenshots(StageTest):
             "move": lambda: (self.open_menu("map.pdf"), browser.press("Move")),
             "delete": lambda: (self.open_menu("map.pdf"), browser.press("Delete")),
         }
-        origin = self.stage.origin
-        pages = {"welcome": origin, "activity": f"{origin}/status", "info": f"{self.address}?t=info", "error": f"{self.address}gone"}
+        pages = {"welcome": self.stage.origin, "activity": f"{self.stage.origin}/status"}
+        pages |= {"info": f"{self.address}?t=info", "error": f"{self.address}gone"}
         for width, device in ((1280, "desktop"), (820, "tablet"), (390, "phone")):
             for dark in (False, True) if self.gallery else (device == "tablet",):
                 browser.resize(width, 844 if width < 600 else 860)
