@@ -52,6 +52,11 @@ class Commits:
         self._waiting.append((plan, turn))
         return await self._await_turn(turn)
 
+    @property
+    def are_behind(self) -> bool:
+        """Whether there may be anything to `catch_up` with, of any bucket."""
+        return self._journal.is_behind or not self._journal.believed
+
     async def catch_up(self, bucket: str) -> None:
         """Before anything is done with `bucket`: carry out what the disk refused last time. Raises ServerError."""
         if self._journal.is_doubtful(bucket):

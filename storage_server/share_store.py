@@ -35,7 +35,7 @@ from lafs.interfaces import (
     StoredShares,
 )
 from lafs.statistics import Counters
-from lafs.tasks import Clock, Lane, settle, uncancelled
+from lafs.tasks import Clock, settle, uncancelled
 from lafs.workers import Workers
 from storage_server.advisories import Advisory, Allowance, keep
 from storage_server.commits import Commits
@@ -53,6 +53,7 @@ from storage_server.share_files import Found, ShareFiles
 from storage_server.slots import Slots
 from storage_server.space import Room
 from storage_server.start_up import prepare
+from storage_server.turns import Turns
 from storage_server.uploads import JOURNALED_SIZE, Uploads, UploadServices
 from storage_server.whole_shares import WholeShares
 
@@ -105,7 +106,7 @@ class ShareStore:
                 disk, self._places, self._directories, self._commits, workers, clock, self._measurements
             )
         )
-        self._lanes: dict[StorageIndex, tuple[Lane, int]] = {}
+        self._turns: Turns[StorageIndex] = Turns()
         self._advisories = Allowance()
         self._serving = False
 
@@ -118,8 +119,7 @@ class ShareStore:
         """Abort all uploads, finish what was begun, and leave every share file synced. Raises ServerError."""
         self._serving = False
         await self._uploads.abort_all()
-        for lane, _ in list(self._lanes.values()):
-            await lane.idle()
+        await self._turns.idle()
         await self._commits.stop()
 
     # --- StorageServer -----------------------------------------------------------------------------------------------
@@ -223,21 +223,12 @@ class ShareStore:
         """The result of `work`, once all that was asked of this bucket before is done."""
         if not self._serving:
             raise ServerError("the storage server is not running")
-        lane, users = self._lanes.get(storage_index) or (Lane(), 0)
-        self._lanes[storage_index] = (lane, users + 1)
+        return await uncancelled(self._turns.run(storage_index, partial(self._turn, storage_index, work)))
 
-        async def turn() -> T:
-            try:
-                await self._commits.catch_up(self._places.bucket(storage_index))
-                return await work()
-            finally:
-                lane, users = self._lanes[storage_index]
-                if users == 1:
-                    del self._lanes[storage_index]
-                else:
-                    self._lanes[storage_index] = (lane, users - 1)
-
-        return await uncancelled(lane.submit(turn))
+    async def _turn(self, storage_index: StorageIndex, work: Callable[[], Awaitable[T]]) -> T:
+        if self._commits.are_behind:
+            await self._commits.catch_up(self._places.bucket(storage_index))
+        return await work()
 
     async def _allocate(
         self, storage_index: StorageIndex, sizes: Mapping[int, int], secrets: LeaseSecrets
