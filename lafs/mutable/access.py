@@ -160,7 +160,8 @@ class SlotAccess:
     ) -> Newest:
         """Write bytes [offset, offset + size) of `newest` to `sink`, and return what was read. Raises UnrecoverableFile.
 
-        A version that turns out to be damaged is looked for again, at all servers; never is an older one read in its place.
+        A version that turns out to be damaged is looked for again, at all servers; never is an older one read in its place. Once
+        something was delivered, the rest is of the same version, as long as servers have it.
         """
         progress = _Progress(sink)
         failed: Version | None = None
@@ -171,11 +172,11 @@ class SlotAccess:
                     pause = min(FIRST_PAUSE * 2**overtaken, LONGEST_PAUSE)
                     await sleep(pause * (1 + self._tools.chance()) / 2, self._tools.clock)
                 newest = await self.newest(OF_EVERYONE, avoid=avoid)
+                if progress.written:
+                    newest = begun_with(failed.prefix, newest)
             version = newest.version
             if failed is not None and version.rank < failed.rank and failed.prefix not in avoid:
                 break
-            if failed is not None and progress.written and version.prefix != failed.prefix:
-                raise UnrecoverableFile("The file was overwritten while it was read. Read it again.")
             start = offset + progress.written
             end = version.prefix.size if size is None else min(offset + size, version.prefix.size)
             known = self._slot.contents_of(version.prefix)
@@ -241,6 +242,14 @@ def choose(shares: ShareMap, avoid: Collection[Prefix] = ()) -> Version | None:
     # A writer was told "done" only if most servers took its version; the root hash says nothing about that.
     rivals.sort(key=lambda each: (each.prefix in avoid, -len(each.holders)))
     return rivals[0] if rivals else None
+
+
+def begun_with(prefix: Prefix, newest: Newest) -> Newest:
+    """The version that a reader has a part of already, for the rest. Raises UnrecoverableFile if it is not there any more."""
+    for version in newest.shares.recoverable():
+        if version.prefix == prefix:
+            return Newest(newest.shares, version)
+    raise UnrecoverableFile("The file was overwritten while it was read. Read it again.")
 
 
 def newer_version_away(newest: Newest) -> NewerVersionAway:
