@@ -108,16 +108,17 @@ class Checkup:
 
     async def _verify(self, shares: ShareMap, version: Version) -> None:
         """Read all shares of `version`, those of one server one after the other; note in `shares` which are bad."""
-        reader = ShareReader(self._tools, self._slot.storage_index, version)
         by_server: dict[GridServer, list[FoundShare]] = {}
         for copies in version.shares.values():
             for share in copies:
                 by_server.setdefault(share.place.server, []).append(share)
-        await gather(self._verify_all(shares, reader, each) for each in by_server.values())
+        await gather(self._verify_all(shares, version, each) for each in by_server.values())
 
-    async def _verify_all(self, shares: ShareMap, reader: ShareReader, suspects: Iterable[FoundShare]) -> None:
+    async def _verify_all(self, shares: ShareMap, version: Version, suspects: Iterable[FoundShare]) -> None:
         for share in suspects:
             place = share.place
+            # A reader for each: what one copy of a share has proven must not spare another that it is looked at.
+            reader = ShareReader(self._tools, self._slot.storage_index, version)
             try:
                 await self._verify_one(reader, share)
             except CorruptShare as fault:

@@ -294,6 +294,19 @@ class BogusShares(SynchronousTestCase):
                     self.assertFalse(health.healthy)
                     damage(grid, cap, lambda share, whole=whole: whole[1], {1})  # type: ignore[misc]
 
+    def test_d11_of_every_copy(self) -> None:
+        for format in FORMATS:
+            grid = Grid(servers=2, encoding=EncodingParameters(1, 1, 1))
+            _node, cap = made(grid, random_bytes(500), format)
+            _, holder, share = all_stored(grid, cap)[0]
+            tree = parse_sections(parse_prefix(share), share).block_tree
+            for machine in grid.machines:
+                plant(grid, cap, machine, {0: share if machine is holder else flip(share, tree.start)})
+            health = grid.run(new_client(grid).open_mutable(cap).check(verify=True))
+            self.assertEqual([place.server.identity for place in health.corrupt], [
+                machine.identity for machine in grid.machines if machine is not holder
+            ])
+
     def test_d17_d18_any_cap_checks(self) -> None:
         grid = Grid()
         _, cap = made(grid, random_bytes(5000))
