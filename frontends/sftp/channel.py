@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.conch.avatar import ConchUser
 from twisted.conch.ssh.channel import SSHChannel
-from twisted.conch.ssh.connection import SSHConnection
+from twisted.conch.ssh.connection import MSG_CHANNEL_DATA, SSHConnection
 
 from frontends.sftp.conch_log import CONCH_LOG
 from frontends.sftp.session import Session
@@ -48,6 +49,7 @@ class Connection(SSHConnection):
     """Lets a channel say itself when its window opens, and refuses what is not a channel's."""
 
     _log = CONCH_LOG
+    transport: Any
 
     def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
         number, size = struct.unpack_from(">2L", packet)
@@ -59,6 +61,12 @@ class Connection(SSHConnection):
         channel.localWindowLeft -= size
         channel.dataReceived(data)
 
+    def send_data(self, channel: SftpChannel, size: int, parts: Sequence[Bytes]) -> None:
+        """`size` bytes in `parts`, all of which the client's window and packets have room for."""
+        if not channel.localClosed:
+            head = struct.pack(">2L", self.channelsToRemoteChannel[channel], size)
+            self.transport.send_parts(MSG_CHANNEL_DATA, (head, *parts))
+
     def gotGlobalRequest(self, requestType: bytes, data: bytes) -> int:
         return 0
 
@@ -67,6 +75,7 @@ class SftpChannel(SSHChannel):
     """One channel. It ends with exit status 0: scp takes none at all for a failure."""
 
     name = b"session"
+    conn: Any
     _log = CONCH_LOG
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -153,7 +162,6 @@ class SftpChannel(SSHChannel):
             return
         if self._unopened >= WINDOW // 4:
             size, self._unopened = self._unopened, 0
-            assert self.conn is not None
             self.conn.adjustWindow(self, size)
 
     def extReceived(self, dataType: int, data: bytes) -> None:
@@ -186,7 +194,7 @@ class SftpChannel(SSHChannel):
             return
         while self._waiting_size and self.remoteWindowLeft:
             size = min(self._waiting_size, self.remoteWindowLeft, self.remoteMaxPacket)
-            self.conn.sendData(self, self._take(size))
+            self.conn.send_data(self, size, self._take(size))
             self.remoteWindowLeft -= size
         if self.closing and not self._waiting:
             super().loseConnection()  # type: ignore[no-untyped-call]
@@ -195,19 +203,19 @@ class SftpChannel(SSHChannel):
         self._waiting.clear()
         self._waiting_size = self._sent_of_first = 0
 
-    def _take(self, size: int) -> bytes:
+    def _take(self, size: int) -> Sequence[Bytes]:
         self._waiting_size -= size
-        parts: list[bytes] = []
+        parts: list[Bytes] = []
         while size:
             first, start = self._waiting[0], self._sent_of_first
-            part = first[start : start + size]
+            part = memoryview(first)[start : start + size]
             parts.append(part)
             size -= len(part)
             self._sent_of_first = start + len(part)
             if self._sent_of_first == len(first):
                 self._waiting.popleft()
                 self._sent_of_first = 0
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return parts
 
     # --- the end ---
 

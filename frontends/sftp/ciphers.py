@@ -5,9 +5,12 @@ from __future__ import annotations
 import hmac
 import os
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.conch.ssh.transport import SSHCiphers
+
+from lafs.interfaces import Bytes
 
 _STORE = 4096
 
@@ -47,10 +50,10 @@ class Padding:
         return self._store[self._used - size : self._used]
 
 
-def packed(kind: int, payload: bytes, block_size: int, padding: Padding) -> bytes:
-    """A packet before it is encrypted. RFC 4253 §6."""
-    size = 6 + len(payload)
+def packed(kind: int, parts: Sequence[Bytes], block_size: int, padding: Padding) -> bytes:
+    """A packet before it is encrypted; `parts` are its payload. RFC 4253 §6."""
+    size = 6 + sum(map(len, parts))
     pad = block_size - size % block_size
     if pad < 4:
         pad += block_size
-    return b"".join((struct.pack(">LBB", size + pad - 4, pad, kind), payload, padding.take(pad)))
+    return b"".join((struct.pack(">LBB", size + pad - 4, pad, kind), *parts, padding.take(pad)))

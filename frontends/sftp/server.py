@@ -17,6 +17,7 @@ from frontends.sftp.conch_log import CONCH_LOG
 from frontends.sftp.login import Login, make_portal
 from frontends.virtual_tree import Tree
 from lafs.capability import Cap
+from lafs.interfaces import Bytes
 from lafs.tasks import Clock, Timer
 
 LOGIN_SECONDS = 60.0
@@ -87,13 +88,17 @@ class Transport(SSHServerTransport):
         self.nextEncryptions = Ciphers.of(self.nextEncryptions)
 
     def sendPacket(self, messageType: int, payload: bytes) -> None:
+        self.send_parts(messageType, [payload])
+
+    def send_parts(self, kind: int, parts: Sequence[Bytes]) -> None:
+        """Send a packet whose payload is in `parts`: contents of files are put together only once."""
         ciphers = self.currentEncryptions
         if self._keyExchangeState != self._KEY_EXCHANGE_NONE or not isinstance(ciphers, Ciphers):
-            super().sendPacket(messageType, payload)  # type: ignore[no-untyped-call]
+            super().sendPacket(kind, b"".join(parts))  # type: ignore[no-untyped-call]
             return
-        packet = packed(messageType, payload, ciphers.encBlockSize, self._padding)
+        packet = packed(kind, parts, ciphers.encBlockSize, self._padding)
         sealed: bytes = ciphers.encrypt(packet)  # type: ignore[no-untyped-call]
-        self.transport.write(sealed + ciphers.makeMAC(self.outgoingPacketSequence, packet))
+        self.transport.writeSequence((sealed, ciphers.makeMAC(self.outgoingPacketSequence, packet)))
         self.outgoingPacketSequence += 1
 
     def sendExtInfo(self, extensions: Sequence[tuple[bytes, bytes]]) -> None:
