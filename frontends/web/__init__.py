@@ -8,7 +8,8 @@ is the table that finds the function that answers: `objects` and `directory_page
 place where an error gets its status. `site` puts them together: `make_site`.
 
 Pages for people: `directory_pages` (a listing is made of `listing_rows`, and knows from `places` where it is) and `file_pages`
-(`qr_code` draws a cap) fill the templates through `pages`; `batches` takes the many small files of a folder dropped on one.
+(`qr_code` draws a cap) fill the templates through `pages`; `batches` takes the many small files of a folder dropped on one,
+and `zip_downloads` gives back many.
 
 `checking` tells how an object is. What takes longer is either a stream (`streams`), or one of the `deep_operations`, kept by
 `operations` under a handle and shown by `operation_pages`. `status_pages` and `static_files` are what their names say.

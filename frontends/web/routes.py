@@ -25,6 +25,7 @@ from frontends.web import (
     status_pages,
     streams,
     unlinked,
+    zip_downloads,
 )
 from frontends.web.answers import Reply, redirect
 from frontends.web.errors import Refusal
@@ -125,6 +126,8 @@ OBJECTS: Mapping[tuple[Kind, str, str], ObjectHandler] = {
     (Kind.DIRECTORY, "PUT", "uri"): links.put_cap,
     **{(Kind.DIRECTORY, "POST", t): handler for t, handler in directory_posts.POSTS.items()},
     (Kind.DIRECTORY, "POST", "upload-batch"): batches.upload_batch,
+    (Kind.DIRECTORY, "GET", "zip"): zip_downloads.download,
+    (Kind.DIRECTORY, "POST", "zip"): zip_downloads.download,
     (Kind.UNKNOWN, "GET", "json"): objects.describe_unknown,
     (Kind.UNKNOWN, "GET", "info"): file_pages.info,
     (Kind.UNKNOWN, "PUT", ""): links.put_child,

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from zipfile import ZipFile
 
 from tests.browser.chromium import Keys
 from tests.browser.stage import StageTest, pytestmark, wait_until
@@ -168,13 +170,24 @@ class Arranging(StageTest):
         browser.find("dialog button.danger").click()
         self.wait_for_names(["0.txt", "5.txt"])
 
-    def test_selected_files_are_downloaded(self) -> None:
+    def downloaded(self, name: str) -> Path:
+        path = self.browser.downloads / name
+        wait_until(path.exists, f"the download of {name}")
+        return path
+
+    def test_one_selected_file_is_downloaded_as_it_is_and_several_as_an_archive(self) -> None:
         browser = self.shown(ABC)
+        self.stage.store(f"{self.here}/inner", {"deep ä.txt": b"deep" * 50})
+        browser.open(self.address)
         self.tick("a.txt")
-        self.tick("c.txt")
         browser.press("Download")
-        wait_until(lambda: {each.name for each in browser.downloads.iterdir()} >= {"a.txt", "c.txt"}, "the downloads")
-        self.assertEqual((browser.downloads / "c.txt").read_bytes(), ABC["c.txt"])
+        self.assertEqual(self.downloaded("a.txt").read_bytes(), ABC["a.txt"])
+        self.tick("inner")
+        browser.press("Download")
+        with ZipFile(self.downloaded(f"{self.here}.zip")) as archive:
+            self.assertIsNone(archive.testzip())
+            self.assertEqual(sorted(archive.namelist()), ["a.txt", "inner/", "inner/deep ä.txt"])
+            self.assertEqual(archive.read("inner/deep ä.txt"), b"deep" * 50)
 
     def test_everything_can_be_done_with_the_keyboard(self) -> None:
         browser = self.shown(ABC)

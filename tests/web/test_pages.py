@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import json
 import re
+from io import BytesIO
 from urllib.parse import quote
+from zipfile import ZipFile
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +15,10 @@ from frontends.web.content_types import type_of
 from frontends.web.listing_rows import Order, Row, kind_of_name, natural, row_of
 from frontends.web.pages import KIND_NAMES, shown
 from frontends.web.qr_code import LONGEST, qr_code
+from frontends.web.zip_layout import Archive
 from lafs.capability_slots import child_caps
 from lafs.interfaces import Child
-from tests.web.harness import q
+from tests.web.harness import q, request_bytes
 from tests.web.test_directories import OnGrid
 
 CAP = re.compile(r"URI(:|%3A)[A-Z0-9-]+(:|%3A)[a-z2-7]{16}")
@@ -113,8 +116,9 @@ class DirectoryPages(OnGrid):
         self.put("a")
         read_cap = self.gateway.get(f"{self.at}?t=readonly-uri").text
         markup = self.gateway.get(f"/uri/{q(read_cap)}/").text
-        self.assertNotIn("<form", markup)
-        self.assertNotIn("delete-form", markup)
+        for change in ("mkdir", "upload", "uri", "unlink", "delete-form", "rename-form", "move-form"):
+            self.assertNotIn(f'"{change}"', markup)
+            self.assertNotIn(f"?t={change}", markup)
         self.assertIn("read-only", markup)
 
     def test_rows_for_the_script(self) -> None:
@@ -223,3 +227,65 @@ class Batches(OnGrid):
         readonly = self.gateway.get(f"{self.at}?t=readonly-uri").text
         response = self.gateway.request("POST", f"/uri/{q(readonly)}?t=upload-batch", b'[["a", 1]]\nx')
         self.assertEqual(response.status, 403)
+
+
+class Archives(OnGrid):
+    def test_a_folder_as_an_archive_with_everything_below_it_even_twice(self) -> None:
+        for path in ("a.txt", "sub/b ü.txt", "sub/deep/same", "sub/same"):
+            self.gateway.request("PUT", f"{self.at}/{quote(path)}", b"same contents " * 20)
+        self.gateway.request("PUT", f"{self.at}/empty", b"")
+        self.gateway.request("PUT", f"{self.at}/m?format=SDMF", b"mutable")
+        response = self.gateway.get(f"{self.at}?t=zip")
+        self.assertIn(b"attachment", (response.header("Content-Disposition") or "").encode())
+        with ZipFile(BytesIO(response.body)) as archive:
+            self.assertIsNone(archive.testzip())
+            self.assertEqual(
+                sorted(archive.namelist()),
+                ["a.txt", "empty", "m", "sub/", "sub/b ü.txt", "sub/deep/", "sub/deep/same", "sub/same"],
+            )
+            self.assertEqual([archive.read(name) for name in ("m", "empty")], [b"mutable", b""])
+            self.assertEqual(archive.read("sub/deep/same"), b"same contents " * 20)
+
+    def test_a_folder_that_is_in_itself_ends(self) -> None:
+        self.post("mkdir", name="sub")
+        self.post("uri", "/sub", name="up", uri=self.root)
+        with ZipFile(BytesIO(self.gateway.get(f"{self.at}?t=zip").body)) as archive:
+            self.assertEqual(archive.namelist(), ["sub/", "sub/up/"])
+
+    def test_only_what_is_named(self) -> None:
+        for name in "abc":
+            self.gateway.request("PUT", f"{self.at}/{name}", b"x")
+        response = self.post("zip", names='["a", "c"]')
+        with ZipFile(BytesIO(response.body)) as archive:
+            self.assertEqual(archive.namelist(), ["a", "c"])
+        self.assertEqual([self.post("zip", names=names).status for names in ("[", "5", "[1]", '["d"]')], [400, 400, 400, 404])
+
+    def test_a_file_that_cannot_be_read_cuts_it_off(self) -> None:
+        self.gateway.request("PUT", f"{self.at}/a", b"x" * 1000)
+        missing = "URI:CHK:" + "a" * 26 + ":" + "a" * 52 + ":1:1:1000"
+        self.post("uri", name="b", uri=missing)
+        connection = self.gateway.connect()
+        connection.send(request_bytes("GET", f"{self.at}?t=zip"))
+        self.gateway.wait_for(connection)
+        self.assertTrue(connection.wire.aborted)
+
+    def test_no_name_leads_out_of_where_it_is_unpacked(self) -> None:
+        names = ("..", ".", "../evil", "a/b", "c\\d", " .. ")
+        children = {name: ["filenode", {"ro_uri": "URI:LIT:mfrgg"}] for name in names}
+        self.gateway.request("POST", f"{self.at}?t=set_children", json.dumps(children).encode())
+        with ZipFile(BytesIO(self.gateway.get(f"{self.at}?t=zip").body)) as archive:
+            self.assertEqual(len(archive.namelist()), len(names))
+            for name in archive.namelist():
+                self.assertNotIn("/", name)
+                self.assertNotIn(name.strip(), ("", ".", ".."))
+
+    def test_sizes_and_times_at_their_limits(self) -> None:
+        archive = Archive()
+        made = b"".join(
+            archive.begin(str(number), moment) + archive.add(b"x") + archive.end()
+            for number, moment in enumerate((None, 0, -1, 1e9, 1e300, 3_999_999_999.0))
+        ) + b"".join(archive.close())
+        with ZipFile(BytesIO(made)) as read:
+            self.assertIsNone(read.testzip())
+            self.assertEqual(read.getinfo("3").date_time, (2001, 9, 9, 1, 46, 40))
+            self.assertEqual(read.getinfo("0").date_time[0], 1980)

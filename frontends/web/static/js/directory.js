@@ -163,16 +163,18 @@ document.addEventListener("lafs:submit", (event) => {
 });
 document.getElementById("dialog").addEventListener("close", () => { moving = []; });
 
+// One file as it is; of several, or a folder, an archive.
 function download(names) {
-  const kinds = new Map(table.rows.map((row) => [row.name, row.kind]));
-  const wanted = names.filter((name) => !["folder", "unknown"].includes(kinds.get(name)) && reachable(name));
-  if (wanted.length < names.length) toast("Folders are not downloaded: open them and select what is in them.");
-  wanted.forEach((name, index) => setTimeout(() => {
+  const [row] = table.rows.filter((each) => each.name === names[0]);
+  if (names.length === 1 && row.kind !== "folder" && reachable(row.name)) {
     const link = document.createElement("a");
-    link.href = `${here}${quoted(name)}?t=content&save=true`;
-    link.download = "";
+    link.href = `${here}${quoted(row.name)}?t=content&save=true`;
     link.click();
-  }, 400 * index));
+    return;
+  }
+  const form = document.getElementById("zip-form");
+  form.elements.names.value = JSON.stringify(names);
+  form.submit();
 }
 
 picked.addEventListener("click", (event) => {
