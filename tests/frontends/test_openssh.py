@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 from typing import ClassVar
 
@@ -114,12 +115,28 @@ class OpenSsh(SynchronousTestCase):
         self.server.sftp("ls /uri", expect=1)
 
     def test_what_was_acknowledged_survives_a_kill_and_what_was_not_leaves_the_old(self) -> None:
-        here = self.server.file("here", CONTENTS)
-        self.server.sftp(f"put {here} done")
-        self.server.node.kill()
+        here, large = self.server.file("here", CONTENTS), self.server.file("large", CONTENTS * 40)
+        self.server.sftp(f"put {here} done", f"put {here} changing")
+        command = ["sftp", *self.server.options(), "-l", "20000", "-P", str(self.server.port), "-b", "-", f"{ACCOUNT}@127.0.0.1"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writing:
+            assert writing.stdin is not None
+            assert writing.stdout is not None
+            writing.stdin.write(f"put {here} closed\nput {large} changing\nput {large} new\n".encode())
+            writing.stdin.close()
+            # It says what it does next once the close before was acknowledged.
+            while b"changing" not in writing.stdout.readline():
+                self.assertIsNone(writing.poll())
+            self.server.node.kill()
         self.server.node.start().wait_running()
-        self.server.sftp(f"get done {self.back}")
-        self.assertEqual(self.back.read_bytes(), CONTENTS)
+        for name in ("done", "closed", "changing"):
+            self.server.sftp(f"get {name} {self.back}")
+            self.assertEqual(self.back.read_bytes(), CONTENTS, name)
+        self.server.sftp("ls new", expect=1)
+
+    def test_keys_are_exchanged_anew_in_the_middle_of_transfers(self) -> None:
+        here = self.server.file("here", CONTENTS * 5)
+        self.server.sftp(f"put {here} rekeyed", f"get rekeyed {self.back}", more=("-o", "RekeyLimit=1M"))
+        self.assertEqual(self.back.read_bytes(), CONTENTS * 5)
 
     def test_strangers_who_say_nothing_are_not_many(self) -> None:
         held = [socket.create_connection(("127.0.0.1", self.server.port)) for _ in range(40)]
