@@ -41,6 +41,8 @@ class Downloader:
         self._budget = WindowBudget()
         self._files: OrderedDict[ImmutableVerifyCap, RemoteFile] = OrderedDict()
         self._weights: dict[ImmutableVerifyCap, int] = {}
+        self._kept = 0
+        """The sum of these."""
 
     def open(self, cap: ImmutableReadCap) -> ImmutableFile:
         """The file that `cap` reads, whose numbers have been checked. Asks nobody anything yet."""
@@ -68,7 +70,7 @@ class Downloader:
             await FileRead(file, key, wanted, self._budget).into(sink)
         finally:
             if self._files.get(name) is file:
-                self._weights[name] = file.weight
+                self._weigh(name, file.weight)
                 self._trim()
 
     def _file(self, cap: ImmutableVerifyCap) -> RemoteFile:
@@ -78,11 +80,15 @@ class Downloader:
         self._files.move_to_end(cap)
         return file
 
+    def _weigh(self, cap: ImmutableVerifyCap, weight: int) -> None:
+        self._kept += weight - self._weights.get(cap, 0)
+        self._weights[cap] = weight
+
     def _trim(self) -> None:
         """Forget the files not read for longest, down to the limits. One that is being read goes on without us."""
-        while len(self._files) > FILES_KEPT or sum(self._weights.values()) > BYTES_KEPT:
+        while len(self._files) > FILES_KEPT or self._kept > BYTES_KEPT:
             forgotten, _ = self._files.popitem(last=False)
-            self._weights.pop(forgotten, None)
+            self._kept -= self._weights.pop(forgotten, 0)
 
 
 @frozen(eq=False)
