@@ -259,7 +259,10 @@ class WrittenFile:
     # --- the old contents ---
 
     async def _fetch_around(self, batch: _Batch) -> None:
-        """Fetch what `batch` leaves of the pages that it changes."""
+        """Fetch what `batch` leaves of the pages that it changes; of a file that others may change, all of it at once."""
+        if self._old is not None and self._old.changes:
+            await self._fetch(0, self._kept)
+            return
         for offset, data in batch.writes:
             start = self._scratch.size if offset is None else offset
             for edge in (start, start + len(data)):

@@ -27,7 +27,7 @@ from frontends.sftp.presentation import (
 )
 from frontends.sftp.wire import BadPacket, Fields, FileAttributes
 from frontends.virtual_tree import Tree
-from lafs.errors import LafsError
+from lafs.errors import LafsError, NotADirectory
 from lafs.interfaces import Bytes
 from lafs.tasks import Clock, spawn
 
@@ -279,7 +279,10 @@ class Session:
     async def _make_directory(self, request: int, fields: Fields) -> bytes:
         path, attributes = names_of(fields.string()), fields.attributes()
         may_make_directory(attributes)
-        await self._tree.make_directory(path)
+        try:
+            await self._tree.make_directory(path)
+        except NotADirectory:
+            raise Refused("failure", "cannot create directory because there is a file in the way") from None
         return _done_reply(request)
 
     async def _remove_directory(self, request: int, fields: Fields) -> bytes:

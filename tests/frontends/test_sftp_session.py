@@ -175,6 +175,14 @@ class Sessions(SynchronousTestCase):
                 answer[1].attributes()
         self.assertEqual(len(names), 30)
 
+    def test_a_directory_is_made_unless_a_file_is_in_the_way_or_it_should_be_protected(self) -> None:
+        self.client.write("file", b"x" * 100)
+        cases = ((b"a/b", NOTHING, wire.OK), (b"a/b", NOTHING, wire.OK), (b"/", NOTHING, wire.OK), (b"file", NOTHING, wire.FAILURE),
+                 (b"file/x", NOTHING, wire.FAILURE),
+                 (b"c", packed_attributes(FileAttributes(permissions=0o555)), wire.PERMISSION_DENIED))  # fmt: skip
+        for path, attributes, code in cases:
+            self.assertEqual(self.client.status(wire.MKDIR, packed_string(path), attributes)[0], code, path)
+
     def test_posix_rename_answers_with_a_status_and_replaces(self) -> None:
         self.client.write("a", b"a" * 100)
         self.client.write("b", b"b" * 100)

@@ -180,6 +180,19 @@ class Contents(TreeCase):
             self.assertEqual((child.cap, self.at.read(format)), (made.cap, OLD[:1000] + NEW + OLD[201_000:]))
 
 
+    def test_a_mutable_file_is_changed_as_it_was_when_it_was_first_written_to(self) -> None:
+        """Pieces of two versions must not be mixed: whole pages are written first, so that nothing has to be fetched for them."""
+        first, second = random_bytes(300_000, seed=11), random_bytes(300_000, seed=12)
+        made = self.at.run(self.at.grid.client.create_mutable(first, "MDMF"))
+        self.at.run(self.at.directory().add([NewChild("mutable", child_caps(made.cap.text, None))]))
+        file = self.at.open("mutable", PATCH)
+        self.at.run(file.write_chunk(65536, bytes(65536)))
+        self.at.run(file.attributes())  # after which it is written
+        self.at.run(made.overwrite(BytesSource(second)))
+        self.at.run(file.close())
+        self.assertEqual(self.at.read("mutable"), first[:65536] + bytes(65536) + first[131072:])
+
+
 class FilesInFlight(TreeCase):
     """Files that are open for writing. Spec: 09 §9."""
 
