@@ -97,6 +97,34 @@ class Mounts(SynchronousTestCase):
             end.write(b"end")
         self.assertEqual(file.read_bytes(), expected[:1_000_001] + b"end")
 
+    def test_a_file_behaves_like_a_local_one_whatever_is_done_to_it(self) -> None:
+        draw, expected, path = random.Random(3), bytearray(), self.here / "file"
+        path.touch()
+        file = path.open("r+b", buffering=0)
+        for step in range(250):
+            what, where = draw.choice(["write", "write", "read", "read", "truncate", "reopen", "rename"]), draw.randrange(400_000)
+            size = draw.choice([1, 100, 5_000, 100_000])
+            if what == "write":
+                file.seek(where)
+                file.write(data := draw.randbytes(size))
+                expected.extend(bytes(max(0, where - len(expected))))
+                expected[where : where + size] = data
+            elif what == "read":
+                file.seek(where)
+                self.assertEqual(file.read(size), expected[where : where + size], step)
+            elif what == "truncate":
+                file.truncate(where)
+                del expected[where:]
+                expected.extend(bytes(where - len(expected)))
+            else:
+                file.close()
+                if what == "rename":
+                    path = path.rename(self.here / f"file {step}")
+                self.assertEqual(path.stat().st_size, len(expected), step)
+                file = path.open("r+b", buffering=0)
+        file.close()
+        self.assertEqual(path.read_bytes(), expected)
+
     def test_what_one_mount_writes_the_other_sees(self) -> None:
         (self.here / "both").write_bytes(b"x" * 100_000)
         wait_until(self.there.is_dir, "the folder to be seen")
