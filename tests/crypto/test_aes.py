@@ -21,6 +21,11 @@ class Vectors(SynchronousTestCase):
 class Streams(SynchronousTestCase):
     """What holds for all keys and data."""
 
+    def test_short_and_long_ways_meet(self) -> None:
+        data = bytes(range(256)) * 3
+        for size in (0, 1, 15, 16, 17, 100, 511, 512, 513, 768):
+            self.assertEqual(ctr(b"k" * 16, data[:size]), CtrStream(b"k" * 16).process(data[:size]), size)
+
     @given(st.binary(min_size=16, max_size=16), st.binary(max_size=200), st.integers(0, 200), st.integers(0, 2**40))
     def test_pieces_process_like_the_whole(self, key: bytes, data: bytes, cut: int, offset: int) -> None:
         whole = ctr(key, data, offset)
