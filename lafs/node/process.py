@@ -6,6 +6,7 @@ at once. The node does not read its standard input, and does not mind its end. S
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -138,6 +139,9 @@ class _Life:
     async def _start(self) -> None:
         try:
             await self._node.start()
+            # What there is now stays to the end: those who look for garbage need not look through it again and again.
+            gc.collect()
+            gc.freeze()
             self._log.info("{kind} running", kind=self._kind)
             self._ready(self._node.url)
         except Exception as failure:
