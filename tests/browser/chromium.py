@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -147,11 +147,13 @@ class Chromium:
     def link(self, text: str) -> WebElement:
         """The first visible link or button that says just this; of an open dialog, if there is one."""
 
+        script = """
+            const pressable = (document.querySelector("dialog[open]") ?? document).querySelectorAll("a, button, summary, label");
+            return [...pressable].find(each => each.innerText.trim() === arguments[0] && each.checkVisibility());
+        """
+
         def found() -> WebElement | None:
-            inside = self.all("dialog[open]")
-            scope: Any = inside[0] if inside else self.driver
-            pressable = scope.find_elements(By.CSS_SELECTOR, "a, button, summary, label")
-            return next((each for each in pressable if each.text.strip() == text and each.is_displayed()), None)
+            return cast("WebElement | None", self.run(script, text))
 
         return wait_until(found, f"something to press that says {text!r}")
 

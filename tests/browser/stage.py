@@ -86,9 +86,8 @@ class Stage:
         import json
 
         cap = str(self.ask("POST", path, b"", t="mkdir").text)
-        children = {}
-        for name, content in contents.items():
-            children[name] = ["filenode", {"ro_uri": self.gateway.put(content)}]
+        caps = {content: self.gateway.put(content) for content in set(contents.values())}
+        children = {name: ["filenode", {"ro_uri": caps[content]}] for name, content in contents.items()}
         self.ask("POST", path, json.dumps(children).encode(), t="set_children")
         return cap
 

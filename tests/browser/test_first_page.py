@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 
-from tests.browser.chromium import Chromium, Keys
+from tests.browser.chromium import Keys
 from tests.browser.stage import StageTest, pytestmark, wait_until
 
 __all__ = ["pytestmark"]
@@ -46,8 +46,8 @@ class FirstPage(StageTest):
         browser.shows("This cannot be done")
 
     def test_the_theme_is_the_systems_until_another_is_chosen_and_then_stays(self) -> None:
-        browser = Chromium()
-        self.addCleanup(browser.close)
+        browser = self.browser
+        self.addCleanup(browser.run, "localStorage.clear()")
         paper = "return getComputedStyle(document.body).backgroundColor"
         browser.open(self.stage.origin)
         light = browser.run(paper)

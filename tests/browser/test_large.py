@@ -49,19 +49,6 @@ class TenThousandRows(StageTest):
     def note(self, what: str, value: float) -> None:
         print(f"{what}: {value:.0f}")
 
-    def test_without_scripts_they_come_in_pages(self) -> None:
-        from tests.browser.chromium import Chromium
-
-        plain = Chromium(scripts=False)
-        self.addCleanup(plain.close)
-        plain.open(self.stage.entrance())
-        plain.open(plain.url + self.here + "/")
-        self.assertEqual(len(plain.all("#rows tr")), 100)
-        with plain.new_page():
-            plain.press("Next")
-        self.assertEqual(plain.find("#rows tr").get_attribute("data-name"), "file 00100.txt")
-        plain.shows("Page 2 of 100")
-
 
 class ThousandFiles(StageTest):
     def test_a_dropped_tree_of_a_thousand_files_is_stored_whole(self) -> None:
