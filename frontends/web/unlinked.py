@@ -10,9 +10,12 @@ from frontends.web.gateway import Gateway
 from frontends.web.new_objects import NewFile, new_directory
 from frontends.web.request import Arguments, Request
 from frontends.web.uploads import destination, source_of, upload
-from lafs.capability import from_user
+from lafs.capability import ImmutableReadCap, LiteralCap, MutableReadCap, MutableWriteCap, from_user
 from lafs.errors import BadCapability
 from lafs.interfaces import UploadResult
+
+FILE_CAPS = (ImmutableReadCap, LiteralCap, MutableReadCap, MutableWriteCap)
+"""What has a page to be looked at."""
 
 
 async def redirect_to_cap(gateway: Gateway, request: Request) -> Reply:
@@ -33,7 +36,8 @@ async def open_pasted(gateway: Gateway, request: Request) -> Reply:
         cap = from_user(request.arguments.get("uri"))
     except BadCapability:
         raise Refusal(400, "Invalid capability") from None
-    return redirect(request.addresses.of(cap), 303)
+    page_of_file = "?t=view" if isinstance(cap, FILE_CAPS) else ""
+    return redirect(request.addresses.of(cap) + page_of_file, 303)
 
 
 async def put(gateway: Gateway, request: Request) -> Reply:

@@ -39,6 +39,13 @@ class FirstPage(StageTest):
         self.assertIn("/h/", browser.url)
         self.assertNotEqual(browser.url, self.home)
 
+    def test_a_file_whose_cap_is_pasted_is_looked_at(self) -> None:
+        cap = self.stage.gateway.put(b"words to be read\n" * 9)
+        self.browser.open(self.stage.origin)
+        self.browser.find("#uri").send_keys(cap, Keys.ENTER)
+        self.browser.shows("words to be read")
+        self.browser.shows("Download")
+
     def test_what_is_no_cap_is_told(self) -> None:
         browser = self.browser
         browser.open(self.stage.origin)
