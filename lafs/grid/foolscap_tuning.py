@@ -3,8 +3,8 @@
 A Foolscap connection is a `foolscap.broker.Broker`, and a Tub may be told which class of it to use. This one differs in
 how messages become bytes and back, and in when things happen:
 
-* Calls and answers that are plain (see `lafs.protocol.plain_messages`) are read and written in one pass. Everything else, and
-  every message that does not lie in one piece of what was received, goes through Foolscap's own machinery, token by token.
+* Calls and answers that are plain (see `lafs.protocol.plain_messages`) are read and written in one pass, once all of a message
+  is there. Everything else, and what is very large, goes through Foolscap's own machinery, token by token.
   Arguments and results are held against the same constraints, once, when they are complete.
 * A message is put together and handed to the system at once. Foolscap writes every token in pieces of a few bytes, Twisted
   gathers them until the reactor's next turn, and the system is asked in the turn after that.
@@ -37,11 +37,18 @@ from lafs.protocol.plain_messages import (
     MessageWriter,
     NotPlain,
     Reference,
+    Unfinished,
     token,
 )
 
 WORTH_COUNTING: Final = 16 * 1024
 """Bytes of a string that are still to come, from which counting is worth it."""
+
+LARGEST_GATHERED: Final = 2 * 1024 * 1024
+"""Bytes of a message that are kept, unread, until it is complete."""
+
+MOST_ATTEMPTS: Final = 8
+"""Times that reading the same message is begun: somebody could send it byte by byte."""
 
 _BASE: Final = 128
 
@@ -60,6 +67,8 @@ class SwiftBroker(Broker):  # type: ignore[misc]
     def initReceive(self) -> None:
         super().initReceive()
         self._missing = 0
+        self._gathered: list[bytes] = []
+        self._awaited = self._attempts = 0
         self._inbound: list[Any] = []
 
     # --- sending ---
@@ -156,7 +165,18 @@ class SwiftBroker(Broker):  # type: ignore[misc]
                 return
             self._missing = 0
             chunk = b""
+        elif self._gathered:
+            self._gathered.append(chunk)
+            self._awaited -= len(chunk)
+            if self._awaited > 0:
+                return
+            chunk = b"".join(self._gathered)
+            self._gathered = []
+            chunk = self._read_plainly(chunk)
+            if not chunk:
+                return
         elif self._between_messages():
+            self._attempts = 0
             chunk = self._read_plainly(chunk)
             if not chunk:
                 return
@@ -174,7 +194,7 @@ class SwiftBroker(Broker):  # type: ignore[misc]
         )
 
     def _read_plainly(self, chunk: bytes) -> bytes:
-        """Deliver the plain messages that `chunk` begins with. Returns the rest of it."""
+        """Deliver the plain messages that `chunk` begins with. Returns the rest of it, if that is not the beginning of another."""
         reader = MessageReader(chunk, self.incomingVocabulary)
         position = 0
         while position < len(chunk):
@@ -184,10 +204,21 @@ class SwiftBroker(Broker):  # type: ignore[misc]
                     self._take_answer(message, reader)
                 elif type(message) is Call:
                     self._take_call(message, reader)
-            except NotPlain:
-                return chunk[position:] if position else chunk
+            except NotPlain as reason:
+                rest = chunk[position:] if position else chunk
+                return b"" if isinstance(reason, Unfinished) and self._gather(rest, reason.missing) else rest
+            self._attempts = 0
             position = reader.position
         return b""
+
+    def _gather(self, start: bytes, missing: int) -> bool:
+        """Wait for the rest of the message that begins with `start`, if that is not too much, nor tried too often."""
+        if len(start) + missing > LARGEST_GATHERED or self._attempts >= MOST_ATTEMPTS:
+            return False
+        self._attempts += 1
+        self._gathered = [start]
+        self._awaited = missing
+        return True
 
     def _take_call(self, message: Call, reader: MessageReader) -> None:
         """Queue a call. Raises NotPlain for what Foolscap would refuse."""
@@ -242,6 +273,10 @@ class SwiftBroker(Broker):  # type: ignore[misc]
         if ready_deferred is not None or self.inboundDeliveryQueue:
             super().scheduleCall(delivery, ready_deferred)
         else:
+            # Foolscap's readers of a message refer to each other, and would keep a written MiB until some far garbage collection.
+            reader = delivery.allargs
+            delivery.allargs = _Arguments(reader.args, reader.kwargs)
+            reader.args, reader.kwargs = [], {}
             self._inbound.append(delivery)
 
     def _carry_out_calls(self) -> None:

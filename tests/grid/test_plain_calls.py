@@ -7,6 +7,7 @@ from typing import Any
 
 from foolscap.api import DictOf, ListOf, Referenceable, RemoteException, RemoteInterface, TupleOf
 from foolscap.broker import Broker
+from foolscap.call import ArgumentUnslicer
 from foolscap.constraint import ByteStringConstraint
 from foolscap.eventual import flushEventualQueue
 from foolscap.remoteinterface import RemoteInterfaceConstraint, RemoteMethodSchema
@@ -197,6 +198,20 @@ class CallsAndAnswers(TestCase):
             self.assertEqual(len(pair.near.myReferenceByCLID), 0)
 
         return self.everyone(story)
+
+    def test_what_was_written_is_not_kept_until_garbage_is_collected(self) -> Deferred[None]:
+        async def story() -> None:
+            gc.collect()
+            pair = Pair(SwiftBroker, SwiftBroker)
+            gc.disable()
+            self.addCleanup(gc.enable)
+            answer = pair.remote.callRemote("echo", {3: [b"x" * 100]})
+            await pair.settle(step=7)
+            self.successResultOf(answer)
+            kept = [each for each in gc.get_objects() if isinstance(each, ArgumentUnslicer)]
+            self.assertEqual([each for each in kept if each.args or each.kwargs], [])
+
+        return spawn(story())
 
     def test_nothing_is_carried_out_once_the_connection_is_lost(self) -> Deferred[None]:
         async def story() -> None:
