@@ -12,8 +12,12 @@ from lafs.capability import Cap, LiteralCap
 from lafs.errors import LafsError, NotEnoughShares
 from lafs.interfaces import Sink
 from lafs.tasks import spawn
+from tests.memory_grid import random_bytes
 
 CHUNK = 128 * 1024
+PERIOD = 1_000_003
+"""Bytes after which the contents repeat: a prime, so that no mistake by a round number goes unseen."""
+REPEATED = random_bytes(PERIOD, seed=8) * 2
 
 
 class Node:
@@ -31,9 +35,8 @@ class Node:
         return LiteralCap(b"")
 
     def contents(self, offset: int, size: int) -> bytes:
-        first = offset // 4
-        words = b"".join(number.to_bytes(4, "big") for number in range(first, (offset + size) // 4 + 1))
-        return words[offset % 4 : offset % 4 + size]
+        start = offset % PERIOD
+        return REPEATED[start : start + size]
 
     async def read(self, sink: Sink, offset: int = 0, size: int | None = None) -> None:
         self.reads.append((offset, size))
