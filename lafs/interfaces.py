@@ -355,7 +355,7 @@ class MutableFileNode(Protocol):
         ...
 
     async def contents_within(self, largest: int) -> tuple[bytes | None, MutableVersion]:
-        """The newest version, and its contents unless they are more than `largest` bytes: None then. For the price of `contents`."""
+        """The newest version; its contents too, unless they are more than `largest` bytes. For the price of `contents`."""
         ...
 
     async def overwrite(self, contents: Source) -> MutableVersion:

@@ -41,6 +41,14 @@ class NotPlain(Exception):
     """The message, or its beginning, is one for Foolscap itself."""
 
 
+class Unfinished(NotPlain):
+    """So far the message is plain, but at least `missing` bytes of it are still to come."""
+
+    def __init__(self, missing: int) -> None:
+        super().__init__(missing)
+        self.missing = missing
+
+
 @frozen
 class Call:
     """A method of the other end's object `target` to be called. `request` is 0 if no answer is wanted."""
@@ -89,7 +97,7 @@ class MessageReader:
         self.has_references = False
 
     def message(self) -> Call | Answer:
-        """The next message. Raises NotPlain; what `position` and `opened` say is void then."""
+        """The next message. Raises NotPlain, Unfinished; what `position` and `opened` say is void then."""
         self.opened = self._depth = 0
         self.has_references = False
         try:
@@ -97,7 +105,7 @@ class MessageReader:
             if kind != OPEN:
                 raise NotPlain
             self.opened = 1
-            name = self._simple()
+            name = self._word()
             if name == b"answer":
                 message: Call | Answer = Answer(self._integer(), self._value(*self._head()))
             elif name == b"call":
@@ -105,14 +113,16 @@ class MessageReader:
             else:
                 raise NotPlain
             self._close(number)
-        except (IndexError, KeyError, UnicodeDecodeError):
+        except IndexError:
+            raise Unfinished(1) from None
+        except (KeyError, UnicodeDecodeError):
             raise NotPlain from None
         return message
 
     def _call(self) -> Call:
-        request, target, method = self._integer(), self._integer(), self._word()
+        request, target, method = self._integer(), self._integer(), self._word().decode()
         kind, number = self._head()
-        if kind != OPEN or self._simple() != b"arguments":
+        if kind != OPEN or self._word() != b"arguments":
             raise NotPlain
         self.opened += 1
         count = self._integer()
@@ -164,15 +174,15 @@ class MessageReader:
         start = self.position
         end = start + size
         if end > len(self._data):
-            raise NotPlain
+            raise Unfinished(end - len(self._data))
         self.position = end
         return self._data[start:end]
 
     def _container(self, number: int) -> Any:
         self.opened += 1
         self._depth += 1
-        name = self._simple()
-        if type(name) is not bytes or self._depth > _DEEPEST:
+        name = self._word()
+        if self._depth > _DEEPEST:
             raise NotPlain
         value = _BUILDERS[name](self._children(number))
         if type(value) is Reference:
@@ -195,24 +205,20 @@ class MessageReader:
         if self._head() != (CLOSE, opened):
             raise NotPlain
 
-    def _simple(self) -> Any:
-        """The next value, which is no container."""
-        kind, number = self._head()
-        if kind == OPEN:
-            raise NotPlain
-        return self._value(kind, number)
-
     def _integer(self) -> int:
         kind, number = self._head()
         if kind != INT:
             raise NotPlain
         return number
 
-    def _word(self) -> str:
-        word = self._simple()
-        if type(word) is not bytes:
+    def _word(self) -> bytes:
+        """The next value, which is a name. No attempt is made to wait for a long one."""
+        kind, number = self._head()
+        if kind == VOCAB:
+            return self._words[number]
+        if kind != STRING or number > LONGEST_WORD:
             raise NotPlain
-        return word.decode()
+        return self._take(number)
 
 
 def _dictionary(children: list[Any]) -> dict[Any, Any]:

@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from lafs.grid.foolscap_tuning import SwiftBroker
-from lafs.protocol.plain_messages import Answer, Call, MessageReader, MessageWriter, NotPlain, Reference
+from lafs.protocol.plain_messages import Answer, Call, MessageReader, MessageWriter, NotPlain, Reference, Unfinished
 from lafs.tasks import spawn
 
 VOCABULARY = {"initial-vocab-table-index": 1}
@@ -267,6 +267,13 @@ class Reading(SynchronousTestCase):
         for size in range(len(whole)):
             self.assertRaises(NotPlain, MessageReader(whole[:size], {}).message)
         self.assertEqual(MessageReader(whole, {}).message(), Answer(300, {1: [b"data", (2, -3)], 2: [None]}))
+
+    def test_what_is_missing_is_told(self) -> None:
+        whole = self.written(Answer(1, {1: [b"x" * 1000]}))
+        for size in range(1, len(whole)):
+            with self.assertRaises(Unfinished) as caught:
+                MessageReader(whole[:size], {}).message()
+            self.assertLessEqual(size + caught.exception.missing, len(whole))
 
     def test_containers_without_end_are_left_alone(self) -> None:
         deep: list[Any] = []
