@@ -36,7 +36,7 @@ class Node:
 
     def contents(self, offset: int, size: int) -> bytes:
         start = offset % PERIOD
-        return REPEATED[start : start + size]
+        return REPEATED[start : start + max(0, size)]
 
     async def read(self, sink: Sink, offset: int = 0, size: int | None = None) -> None:
         self.reads.append((offset, size))
