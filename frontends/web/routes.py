@@ -173,6 +173,9 @@ CREATING = frozenset(
 )
 """What makes the directories on its way."""
 
+BLIND = frozenset({("PUT", "uri")})
+"""What does the same whatever there is under the name."""
+
 CHANGES = frozenset(
     {("PUT", ""), ("PUT", "uri"), ("PUT", "mkdir"), ("DELETE", ""), ("POST", "upload-batch")}
     | {("POST", t) for t in directory_posts.POSTS}
@@ -226,7 +229,8 @@ async def uri(gateway: Gateway, request: Request) -> Reply:
         if request.method in ("PUT", "POST"):
             raise Refusal(400, UNLINKED_OTHERWISE)
         raise _method_refused(request, ("GET", "HEAD", "PUT", "POST"))
-    target = await find(gateway.files, request.segments, (request.method, request.arguments.t) in CREATING)
+    wish = request.method, request.arguments.t
+    target = await find(gateway.files, request.segments, wish in CREATING, wish in BLIND)
     kind = kind_of(target.cap)
     if target.slash and kind in (Kind.FILE, Kind.MUTABLE_FILE):
         raise Refusal(400, "Files have no children named ''")

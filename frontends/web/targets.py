@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from frontends.web.errors import Refusal
 from frontends.web.gateway import Files
-from lafs.capability import Cap, UnknownCap, parse
+from lafs.capability import Cap, DirectoryCap, UnknownCap, parse
 from lafs.directory.directory import Directory
 from lafs.errors import NoSuchChild, NotWriteable
 from lafs.interfaces import Child, Metadata
@@ -68,12 +68,16 @@ def name_in_path(segment: bytes) -> str:
         raise Refusal(400, "A name in a path must be UTF-8.") from None
 
 
-async def find(files: Files, segments: Sequence[bytes], creating: bool) -> Target:
+async def find(files: Files, segments: Sequence[bytes], creating: bool, blindly: bool = False) -> Target:
     """Follow a path. Raises Refusal where it goes on below what has no children, and what reading a directory raises.
 
-    `creating` says that the request makes what is missing; so a file in its way is a conflict.
+    `creating` says that the request makes what is missing; so a file in its way is a conflict. `blindly`: it does the same whatever
+    is there, so a name right below a directory that may be changed counts as missing, and a round trip is saved.
     """
     start = parse(segments[0])
+    if blindly and len(segments) == 2 and segments[1] and isinstance(start, DirectoryCap) and not start.is_readonly:
+        name, parent = name_in_path(segments[1]), files.open_directory(start)
+        return Target(None, name, parent, None, (name,), False, (parent,))
     if b"" in segments[1:-1]:
         raise Refusal(400, "The webapi does not allow empty pathname components, i.e. a double slash")
     slash = len(segments) > 1 and segments[-1] == b""

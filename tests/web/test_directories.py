@@ -89,6 +89,17 @@ class Changes(OnGrid):
         for method, query in (("DELETE", ""), ("PUT", ""), ("PUT", "?t=uri")):
             self.assertEqual(self.gateway.request(method, f"/uri/{q(file)}{query}", b"").status, 400, (method, query))
 
+    def test_a_link_is_made_without_looking_whether_there_is_one(self) -> None:
+        file = self.gateway.request("PUT", "/uri", b"small").text.encode()
+        self.gateway.request("PUT", f"{self.at}/first?t=uri", file)
+        network = self.gateway.grid.network
+        before = sum(network.requests.values())
+        answer = self.gateway.request("PUT", f"{self.at}/second?t=uri", file)
+        self.assertEqual((answer.status, answer.body, sum(network.requests.values()) - before), (200, file, 1))
+        self.assertEqual(self.gateway.request("PUT", f"{self.at}/second?t=uri&replace=false", file).status, 409)
+        self.assertEqual(self.gateway.request("PUT", f"{self.at}/second?t=uri", file).status, 200)
+        self.assertEqual(self.names(), ["first", "second"])
+
     def test_a_directory_moved_below_itself_stays(self) -> None:
         self.post("mkdir", "/a/b")
         self.assertEqual(self.post("relink", from_name="a", to_dir=f"{self.root}/a/b").status, 409)
