@@ -76,8 +76,8 @@ async def find(files: Files, segments: Sequence[bytes], creating: bool, blindly:
     """
     start = parse(segments[0])
     if blindly and len(segments) == 2 and segments[1] and isinstance(start, DirectoryCap) and not start.is_readonly:
-        name, parent = name_in_path(segments[1]), files.open_directory(start)
-        return Target(None, name, parent, None, (name,), False, (parent,))
+        name, directory = name_in_path(segments[1]), files.open_directory(start)
+        return Target(None, name, directory, None, (name,), False, (directory,))
     if b"" in segments[1:-1]:
         raise Refusal(400, "The webapi does not allow empty pathname components, i.e. a double slash")
     slash = len(segments) > 1 and segments[-1] == b""
