@@ -20,7 +20,8 @@ from lafs.directory.deep_walk import Visit
 from lafs.directory.directory import Directory
 from lafs.directory.traversal import Trail
 from lafs.health import CheckResults, RepairResults
-from lafs.interfaces import FileNode, MutableFileNode, NewChild, NodeStatus, Replace, Source, UploadResult
+from lafs.interfaces import FileNode, MutableFileNode, NewChild, Replace, Source, UploadResult
+from lafs.node_status import NodeStatus
 from lafs.tasks import Clock
 from lafs.workers import InlineWorkers, Workers
 

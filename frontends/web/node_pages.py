@@ -9,7 +9,7 @@ from frontends.web.answers import Answer, Reply, page, structure
 from frontends.web.errors import Refusal
 from frontends.web.gateway import Gateway
 from frontends.web.request import Request
-from lafs.interfaces import NodeStatus
+from lafs.node_status import NodeStatus
 
 OPENMETRICS = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 

@@ -30,7 +30,7 @@ from frontends.web.request import Request
 from frontends.web.safety import ALWAYS, Admission, Guard, page_policy
 from frontends.web.sessions import RandomBytes, Session, Sessions
 from lafs.capability import MutableFormat
-from lafs.interfaces import NodeStatus
+from lafs.node_status import NodeStatus
 from lafs.statistics import Counters
 from lafs.tasks import Clock, spawn
 from lafs.workers import InlineWorkers, Workers

@@ -20,7 +20,8 @@ from lafs.errors import ConfigurationError, TimedOut
 from lafs.grid.connection import Connector
 from lafs.grid.known_server import KnownServer, LocalServer
 from lafs.grid.permutation import permuted
-from lafs.interfaces import GridServer, ServerIdentity, ServerStatus, StorageServer
+from lafs.interfaces import GridServer, ServerIdentity, StorageServer
+from lafs.node_status import ServerStatus
 from lafs.protocol.announcements import Announcement, BadAnnouncement, compare
 from lafs.protocol.storage_announcement import StorageAnnouncement, of_static_entry, parse
 from lafs.tasks import Clock, within

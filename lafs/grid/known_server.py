@@ -9,7 +9,8 @@ from lafs.crypto.ed25519 import VerifyingKey
 from lafs.grid.connection import Connection, Connector
 from lafs.grid.grid_manager import endorsements, upload_permitted
 from lafs.grid.reconnection import Reconnection
-from lafs.interfaces import GridServer, ServerIdentity, ServerStatus, ServerVersion, StorageServer
+from lafs.interfaces import GridServer, ServerIdentity, ServerVersion, StorageServer
+from lafs.node_status import ServerStatus
 from lafs.protocol.storage_announcement import StorageAnnouncement
 from lafs.tasks import Clock
 

@@ -18,9 +18,9 @@ from zope.interface import implementer
 from lafs.errors import LafsError
 from lafs.grid.foolscap_connector import close, describe, when_lost
 from lafs.grid.reconnection import Reconnection
-from lafs.interfaces import IntroducerStatus
 from lafs.introducer import cache
 from lafs.introducer.saved_file import SavedFile
+from lafs.node_status import IntroducerStatus
 from lafs.protocol.announcements import STORAGE, Announcement, BadAnnouncement, Envelope, News, compare, verify
 from lafs.protocol.furl import Furl
 from lafs.protocol.remote_interfaces import INTRODUCER_V2, RIIntroducerSubscriberClient_v2

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from random import random as chance
 
 from lafs.crypto.ed25519 import SigningKey
-from lafs.interfaces import IntroducerStatus
 from lafs.introducer.client import IntroducerClient
 from lafs.node.config import Configuration
 from lafs.node.keys import Keys, RandomBytes
 from lafs.node.tub import NodeTub
+from lafs.node_status import IntroducerStatus
 from lafs.protocol.announcements import Announcement, sign
 from lafs.protocol.furl import Furl
 from lafs.tasks import Clock

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from lafs.interfaces import IntroducerStatus, ServerStatus
+from lafs.node_status import IntroducerStatus, ServerStatus
 from lafs.statistics import Counters
 from lafs.tasks import Clock
 

@@ -12,7 +12,8 @@ from lafs.directory.directory import Directory
 from lafs.directory.traversal import Trail, follow
 from lafs.errors import BadCapability, LafsError, NoShares
 from lafs.immutable.literal import LiteralFile
-from lafs.interfaces import IntroducerStatus, ServerStatus, Sink, Source, UploadResult
+from lafs.interfaces import Sink, Source, UploadResult
+from lafs.node_status import IntroducerStatus, ServerStatus
 from lafs.statistics import Counters
 
 PIECE = 512 * 1024

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from frontends.web import deep_operations, operations
 from lafs.capability import Cap, DirectoryCap, ImmutableReadCap, LiteralCap, UnknownCap
 from lafs.capability_slots import child_caps
-from lafs.interfaces import NewChild, ServerStatus
+from lafs.interfaces import NewChild
+from lafs.node_status import ServerStatus
 from tests.memory_grid import Grid, random_bytes
 from tests.web.harness import Connection, Gateway, Response, q, request_bytes
 from tests.web.test_http2 import Client

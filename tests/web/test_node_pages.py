@@ -7,7 +7,7 @@ from frontends.web.history import REMEMBERED, History
 from frontends.web.node_pages import openmetrics
 from frontends.web.pages import readable_age, readable_size
 from lafs.errors import NoServers
-from lafs.interfaces import IntroducerStatus, ServerStatus
+from lafs.node_status import IntroducerStatus, ServerStatus
 from tests.web.harness import Gateway, q, request_bytes
 
 SERVERS = (

@@ -3,7 +3,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.immutable.parameters import EncodingParameters
-from lafs.interfaces import ServerStatus
+from lafs.node_status import ServerStatus
 from tests.memory_grid import Grid
 from tests.vectors_loader import load
 from tests.web.harness import Connection, Gateway

@@ -4,7 +4,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.errors import NoServers, SourceFailed, UnhappyUpload
-from lafs.interfaces import ServerStatus
+from lafs.node_status import ServerStatus
 from tests.web.harness import HOST, Gateway, Response, multipart, q, request_bytes
 
 BIG = 3 * 1024 * 1024
