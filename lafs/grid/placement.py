@@ -19,11 +19,17 @@ def happiness(sharemap: Mapping[int, Collection[Server]]) -> int:
     return len(_match(_held_by_server(sharemap), ()))
 
 
-def plan(total: int, holders: Mapping[int, Sequence[Server]], writable: Sequence[Server]) -> dict[int, Server]:
+def plan(
+    total: int,
+    holders: Mapping[int, Sequence[Server]],
+    writable: Sequence[Server],
+    barred: Collection[tuple[Server, int]] = (),
+) -> dict[int, Server]:
     """Share numbers to be sent, and where, so that all `total` shares have a home and happiness is as high as it can be.
 
     `holders` is what is there, promised, or being asked for already, and stays as it is; `writable` are the servers that may take
-    more, most preferred first. Shares that have a home are sent again only where that raises happiness. Same arguments, same plan.
+    more, most preferred first; a share is not given to a server with which it is `barred`, which has a bad one of that number.
+    Shares that have a home are sent again only where that raises happiness. Same arguments, same plan.
     """
     held = _held_by_server(holders)
     # Shares that read-only servers hold should count for those, so that the writable ones are free to take others.
@@ -33,17 +39,36 @@ def plan(total: int, holders: Mapping[int, Sequence[Server]], writable: Sequence
     redundant = [share for share in range(total) if holders.get(share) and share not in spoken_for]
     unused = [server for server in writable if server not in matched]
 
-    placed = dict(zip([*homeless, *redundant], unused, strict=False))
+    placed = _assign([*homeless, *redundant], unused, barred)
     load = {server: len(held.get(server, ())) for server in writable}
     for server in placed.values():
         load[server] += 1
-    for share in homeless[len(unused) :]:
-        if not writable:
-            break
-        server = min(writable, key=lambda candidate: load[candidate])
-        placed[share] = server
-        load[server] += 1
+    for share in homeless:
+        allowed = [server for server in writable if (server, share) not in barred]
+        if share not in placed and allowed:
+            placed[share] = server = min(allowed, key=lambda candidate: load[candidate])
+            load[server] += 1
     return placed
+
+
+def _assign(shares: Sequence[int], servers: Sequence[Server], barred: Collection[tuple[Server, int]]) -> dict[int, Server]:
+    """A server of its own for as many of `shares` as possible, the first ones first, each the most preferred that is left."""
+    taken: dict[Server, int] = {}
+
+    def find_server_for(share: int, tried: set[Server]) -> bool:
+        allowed = [server for server in servers if server not in tried and (server, share) not in barred]
+        for server in sorted(allowed, key=lambda server: server in taken):
+            tried.add(server)
+            if server not in taken or find_server_for(taken[server], tried):
+                taken[server] = share
+                return True
+        return False
+
+    for share in shares:
+        if len(taken) == len(servers):
+            break
+        find_server_for(share, set())
+    return {share: server for server, share in taken.items()}
 
 
 def _held_by_server(sharemap: Mapping[int, Collection[Server]]) -> dict[Server, list[int]]:

@@ -147,7 +147,7 @@ class ShareAllocator:
         busy = {question.server for question in self._open if question.slow or question.shares}
         writable = [server for server in self._writable if server not in busy]
         holders = self._holders()
-        placed = plan(self._total, holders, writable)
+        placed = plan(self._total, holders, writable, self._distrusted)
         self._waiting_for_room = len(holders.keys() | placed.keys()) < self._total
         wanted: dict[GridServer, set[int]] = {}
         for share, server in placed.items():

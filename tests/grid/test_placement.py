@@ -56,6 +56,20 @@ class Plan(SynchronousTestCase):
         self.assertEqual(happiness({share: [*heaped[share], *([placed[share]] if share in placed else [])] for share in heaped}), 3)
         self.assertEqual(len(placed), 2)
 
+    def test_a_server_takes_another_share_than_the_one_of_which_it_has_a_bad_copy(self) -> None:
+        self.assertEqual(plan(2, {}, ["a", "b"], {("a", 0)}), {0: "b", 1: "a"})
+        self.assertEqual(plan(2, {}, ["a", "b"], {("b", 1)}), {0: "b", 1: "a"})
+        self.assertEqual(plan(4, {2: ["c"], 3: ["d"]}, ["a", "b", "c", "d"], {("a", 0)}), {0: "b", 1: "a"})
+        self.assertEqual(plan(1, {}, ["a"], {("a", 0)}), {})
+
+    @given(st.sets(st.tuples(st.sampled_from("abcd"), st.integers(0, 3))))
+    def test_what_is_barred_costs_no_more_spread_than_it_must(self, barred: set[tuple[str, int]]) -> None:
+        placed = plan(4, {}, list("abcd"), barred)
+        self.assertFalse({(server, share) for share, server in placed.items()} & barred)
+        allowed = {share: [server for server in "abcd" if (server, share) not in barred] for share in range(4)}
+        self.assertEqual(len(set(placed.values())), happiness(allowed))
+        self.assertEqual(placed.keys(), {share for share in allowed if allowed[share]})
+
     def test_without_servers_nothing_is_placed(self) -> None:
         self.assertEqual(plan(3, {}, []), {})
 
