@@ -87,6 +87,14 @@ class Work:
 
 
 WORKS = (
+    # First: once gigabytes have been stored, what is new in the page cache must be fetched from a virtual machine's host, page by
+    # page, and both programs spend more on that than on what is compared.
+    Work(
+        immutable_files.large_files,
+        ("put 100 MB", "get 100 MB", "4 KiB range, first", "4 KiB range, again"),
+        {LAN: Turns(5, 1), WAN: Turns(1, 1)},
+        {LAN: Turns(2, 1), WAN: Turns(1, 1)},
+    ),
     Work(
         immutable_files.small_files,
         ("put 10 kB", "get 10 kB"),
@@ -104,12 +112,6 @@ WORKS = (
         ("put 1 MB", "get 1 MB"),
         {LAN: Turns(5, 4), WAN: Turns(3, 1)},
         {LAN: Turns(3, 4), WAN: Turns(1, 1)},
-    ),
-    Work(
-        immutable_files.large_files,
-        ("put 100 MB", "get 100 MB", "4 KiB range, first", "4 KiB range, again"),
-        {LAN: Turns(5, 1), WAN: Turns(1, 1)},
-        {LAN: Turns(2, 1), WAN: Turns(1, 1)},
     ),
     Work(
         changing_files.small_directories,
