@@ -5,8 +5,10 @@ Used by the commands for directories and by `cp`. A gateway's JSON is not truste
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -85,7 +87,9 @@ def make_directory(gateway: Gateway, target: str = "uri", file_format: str | Non
 
 def make_directory_of(gateway: Gateway, children: Mapping[str, RemoteObject]) -> str:
     """Make an unlinked directory that has these children from its first version on: its cap."""
-    body = pack_children(children)
+    # Of a new directory a gateway stores what it is told, and adds no times. Spec: 04 §5.3.
+    now = time.time()
+    body = pack_children(children, {"metadata": {"tahoe": {"linkcrtime": now, "linkmotime": now}}})
     return expect_cap(gateway.send("POST", "uri?t=mkdir-with-children", body).expect(200, 201).text())
 
 
@@ -99,8 +103,8 @@ def link(gateway: Gateway, target: str, cap: str) -> None:
     gateway.send("PUT", f"{target}?t=uri&replace=only-files", cap.encode()).expect(200, 201).text()
 
 
-def pack_children(children: Mapping[str, RemoteObject]) -> bytes:
-    return json.dumps({name: [child.kind, caps_of(child)] for name, child in children.items()}).encode()
+def pack_children(children: Mapping[str, RemoteObject], besides: Mapping[str, Any] = MappingProxyType({})) -> bytes:
+    return json.dumps({name: [child.kind, {**caps_of(child), **besides}] for name, child in children.items()}).encode()
 
 
 def caps_of(child: RemoteObject) -> dict[str, str]:
