@@ -7,7 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.errors import LafsError, UnhappyUpload
 from lafs.immutable.parameters import EncodingParameters
-from lafs.immutable.whole_shares import SMALL_SHARE
+from lafs.immutable.server_speeds import HEDGE_DELAY
+from lafs.immutable.whole_shares import PATIENCE_SECONDS, SMALL_SHARE
 from tests.memory_grid import Grid, ms, random_bytes
 from tests.simulation.liars import LIES, Liar
 
@@ -152,6 +153,26 @@ class Placement(SynchronousTestCase):
         grid.lose_power(grid.machines)
         grid.restart(grid.machines)
         self.assertEqual(grid.download(cap).content, CONTENT)
+
+
+class HungServers(SynchronousTestCase):
+    """Three of ten that never answer cost one delay, however many they are."""
+
+    def test_a_reader_loses_no_more_than_one_hedge_delay(self) -> None:
+        grid = small_grid()
+        cap = grid.upload(CONTENT)
+        grid.forget()
+        grid.hang(grid.holders_of(cap)[:3])
+        download = grid.download(cap)
+        self.assertEqual(download.content, CONTENT)
+        self.assertLessEqual(download.elapsed, 3 * ROUND_TRIP + HEDGE_DELAY)
+
+    def test_a_writer_waits_for_all_of_them_together(self) -> None:
+        grid = small_grid()
+        grid.hang(grid.machines[:3])
+        upload = grid.store(CONTENT)
+        self.assertLessEqual(upload.elapsed, PATIENCE_SECONDS + 0.5 + 5 * ROUND_TRIP)
+        self.assertEqual(set(grid.shares_of(upload.cap)), set(range(10)))
 
 
 class BadServers(SynchronousTestCase):
