@@ -5,7 +5,8 @@ or some time after its first commit.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -52,6 +53,19 @@ class Commits:
         self._waiting.append((plan, turn))
         return await self._await_turn(turn)
 
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """What is asked within is begun at its end: commits that are wanted at the same time share a batch from the first."""
+        if self._running:
+            yield
+            return
+        self._running = True
+        try:
+            yield
+        finally:
+            self._running = False
+            self._begin()
+
     @property
     def are_behind(self) -> bool:
         """Whether there may be anything to `catch_up` with, of any bucket."""
@@ -92,10 +106,13 @@ class Commits:
                 self._timer = None
 
     async def _await_turn(self, turn: Deferred[T]) -> T:
+        self._begin()
+        return await turn
+
+    def _begin(self) -> None:
         if not self._running:
             self._running = True
             spawn(self._work_off())
-        return await turn
 
     async def _work_off(self) -> None:
         """The only place that calls into the journal, one call at a time; but for the closing of an old one, beside it."""

@@ -8,7 +8,8 @@ Spec: 05 §11.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Final, Protocol, cast
+from contextlib import AbstractContextManager
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
@@ -38,6 +39,8 @@ from storage_server.failures import as_server_error
 
 KINDS: Final[Mapping[bytes, ShareKind]] = {b"immutable": "immutable", b"mutable": "mutable"}
 
+T = TypeVar("T")
+
 TestVector = Sequence[tuple[int, int, bytes, bytes]]
 DataVector = Sequence[tuple[int, bytes]]
 
@@ -65,11 +68,19 @@ def answered(work: Awaitable[object]) -> Deferred[Any]:
 
 def _for_the_wire(failure: Failure) -> Failure:
     error = as_server_error(cast("Exception", failure.value))
-    return Failure(ERRORS.get(type(error), errors.ServerError)(str(error)))  # type: ignore[no-untyped-call]
+    return Failure(_shown(error)(str(error)))  # type: ignore[no-untyped-call]
+
+
+def _shown(error: errors.ServerError) -> type[Exception]:
+    return ERRORS.get(type(error), errors.ServerError)
 
 
 class ServedStore(StorageServer, WholeShareServer, Protocol):
     """What is behind the door."""
+
+    def gathered(self) -> AbstractContextManager[None]:
+        """For calls that come together: see `ShareStore.gathered`."""
+        ...
 
 
 @implementer(RIStorageServer)
@@ -94,13 +105,17 @@ class FoolscapStorageService(Referenceable):
         secrets = LeaseSecrets(renew_secret, cancel_secret)
         return answered(self._allocate(storage_index, secrets, frozenset(sharenums), allocated_size, canary))
 
-    def remote_lafs_store_shares(
-        self, storage_index: bytes, renew_secret: bytes, cancel_secret: bytes, shares: Mapping[int, bytes]
-    ) -> Deferred[Any]:
-        return answered(self._store_shares(storage_index, LeaseSecrets(renew_secret, cancel_secret), shares))
+    def remote_lafs_store_shares(self, files: Sequence[tuple[bytes, bytes, bytes, Mapping[int, bytes]]]) -> Deferred[Any]:
+        with self._store.gathered():
+            storing = [
+                spawn(self._store_shares(storage_index, LeaseSecrets(renew, cancel), shares))
+                for storage_index, renew, cancel, shares in files
+            ]
+        return answered(_each(storing, (set(), set(), set())))
 
-    def remote_lafs_read_shares(self, storage_index: bytes, readv: Sequence[tuple[int, int]]) -> Deferred[Any]:
-        return answered(self._read_shares(storage_index, readv))
+    def remote_lafs_read_shares(self, files: Sequence[tuple[bytes, Sequence[tuple[int, int]]]]) -> Deferred[Any]:
+        reading = [spawn(self._read_shares(storage_index, ranges)) for storage_index, ranges in files]
+        return answered(_each(reading, {}))
 
     def remote_add_lease(self, storage_index: bytes, renew_secret: bytes, cancel_secret: bytes) -> Deferred[Any]:
         return answered(self._add_lease(storage_index, LeaseSecrets(renew_secret, cancel_secret)))
@@ -243,6 +258,17 @@ class BucketReader(Referenceable):
 
     async def _report(self, reason: bytes) -> None:
         await self._reader.report_corruption(decode_reason(reason))
+
+
+async def _each(running: Sequence[Deferred[T]], nothing: T) -> list[tuple[bytes, T]]:
+    """The results of all; for a failure the name under which clients know it, and `nothing`."""
+    outcomes: list[tuple[bytes, T]] = []
+    for each in running:
+        try:
+            outcomes.append((b"", await each))
+        except Exception as error:
+            outcomes.append((_shown(as_server_error(error)).__name__.encode("ascii"), nothing))
+    return outcomes
 
 
 def _index(raw: bytes) -> StorageIndex:

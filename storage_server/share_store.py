@@ -8,6 +8,7 @@ Spec: 05 §1-§10.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from os import PathLike, fspath
 from os.path import abspath
@@ -148,6 +149,10 @@ class ShareStore:
             raise ServerError("a share is too large to be stored in one call")
         with self._measurements.of("store"):
             return await self._in_bucket(storage_index, partial(self._store_shares, storage_index, secrets, shares))
+
+    def gathered(self) -> AbstractContextManager[None]:
+        """What is asked within is written down together."""
+        return self._commits.gathered()
 
     async def read_shares(self, storage_index: StorageIndex, ranges: Sequence[ByteRange]) -> Mapping[int, Sequence[bytes]]:
         with self._measurements.of("get"):

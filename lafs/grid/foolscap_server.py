@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar
 
 from foolscap.api import DeadReferenceError, DictOf, ListOf, Referenceable, RemoteException, TupleOf, Violation
 from foolscap.constraint import ByteStringConstraint
@@ -21,6 +21,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 
 from lafs import errors
 from lafs.crypto.storage_index import StorageIndex
+from lafs.grid.gathering import Gathering
 from lafs.interfaces import (
     Allocation,
     ByteRange,
@@ -34,7 +35,7 @@ from lafs.interfaces import (
     StoredShares,
 )
 from lafs.protocol import storage_version
-from lafs.protocol.remote_interfaces import INTEGER, LARGEST_BYTES, LARGEST_REASON, MOST_SHARES
+from lafs.protocol.remote_interfaces import INTEGER, LARGEST_BYTES, LARGEST_REASON, MOST_SHARES, of_each
 from lafs.tasks import Clock, within
 
 VERSION_TIMEOUT: Final = 30.0
@@ -57,6 +58,14 @@ ERRORS_BY_REMOTE_NAME: Final[Mapping[str, type[errors.ServerError]]] = {
 FORGIVEN_BY_ADD_LEASE: Final = frozenset({"KeyError", "IndexError", "NameError"})
 """What servers of old raise when there is no share to lease."""
 
+T = TypeVar("T")
+
+_StoredFile: TypeAlias = tuple[bytes, bytes, bytes, dict[int, bytes]]
+"""Storage index, secrets to renew and cancel, and the shares."""
+_Stored: TypeAlias = tuple[set[int], set[int], set[int]]
+_ReadFile: TypeAlias = tuple[bytes, Sequence[ByteRange]]
+_Read: TypeAlias = Mapping[int, list[bytes]]
+
 LOST: Final = (DeadReferenceError, ConnectionDone, ConnectionLost, ConnectionAborted)
 
 
@@ -70,6 +79,8 @@ class FoolscapServer:
         self._remote = remote
         self._clock = clock
         self._name = name
+        self._stores: Gathering[_StoredFile, _Stored] = Gathering(self._store_files, clock)
+        self._reads: Gathering[_ReadFile, _Read] = Gathering(self._read_files, clock)
 
     def __repr__(self) -> str:
         return f"<FoolscapServer {self._name}>"
@@ -108,18 +119,34 @@ class FoolscapServer:
     ) -> StoredShares:
         """See `lafs.interfaces.WholeShareServer`. Only for servers whose version says that they have it, like the next."""
         whole = {number: data if type(data) is bytes else bytes(data) for number, data in shares.items()}
-        answer = await self._call("lafs_store_shares", storage_index.raw, secrets.renew, secrets.cancel, whole)
+        file = (storage_index.raw, secrets.renew, secrets.cancel, whole)
+        answer = await self._stores.ask(file, sum(map(len, whole.values())))
         already, stored, refused = (frozenset(filter(_is_share_number, numbers)) for numbers in answer)
         return StoredShares(already, stored & shares.keys(), refused)
 
     async def read_shares(self, storage_index: StorageIndex, ranges: Sequence[ByteRange]) -> Mapping[int, Sequence[bytes]]:
-        answer = await self._call(
-            "lafs_read_shares",
-            storage_index.raw,
-            [(each.offset, each.length) for each in ranges],
-            _resultConstraint=_read_data_within(ranges),
-        )
+        answer = await self._reads.ask((storage_index.raw, ranges), sum(each.length for each in ranges))
         return self._checked(answer, ranges)
+
+    async def _store_files(self, files: Sequence[_StoredFile]) -> Sequence[_Stored | errors.ServerError]:
+        answers = await self._call("lafs_store_shares", list(files))
+        return self._for_each(answers, files, "lafs_store_shares")
+
+    async def _read_files(self, files: Sequence[_ReadFile]) -> Sequence[_Read | errors.ServerError]:
+        answers = await self._call(
+            "lafs_read_shares",
+            [(raw, [(each.offset, each.length) for each in ranges]) for raw, ranges in files],
+            _resultConstraint=of_each(_read_data_within([each for _, ranges in files for each in ranges])),
+        )
+        return self._for_each(answers, files, "lafs_read_shares")
+
+    def _for_each(
+        self, answers: Sequence[tuple[bytes, T]], files: Sequence[object], method: str
+    ) -> Sequence[T | errors.ServerError]:
+        """`answers`, with errors where something went wrong. Raises ServerError if there are more or fewer than `files`."""
+        if len(answers) != len(files):
+            raise errors.ServerError(f"server {self._name} answered {method} for other files than were asked about")
+        return [refusal(_named(failure), method, self._name) if failure else answer for failure, answer in answers]
 
     async def add_lease(self, storage_index: StorageIndex, secrets: LeaseSecrets) -> None:
         try:
@@ -242,16 +269,20 @@ def translated(error: Exception, method: str, name: str, remote: Any) -> Excepti
     if isinstance(error, CancelledError | errors.LafsError):
         return error
     if isinstance(error, RemoteException):
-        names = _remote_names(error)
-        for each in names:
-            if each in ERRORS_BY_REMOTE_NAME:
-                return ERRORS_BY_REMOTE_NAME[each](f"server {name} refused {method}: {each}")
-        return errors.ServerError(f"server {name} failed in {method}: {names[0] if names else 'unknown error'}")
+        return refusal(_remote_names(error), method, name)
     if isinstance(error, Violation):
         return errors.ServerError(f"server {name} and this client disagree on the protocol of {method}")
     if isinstance(error, LOST) or not remote.isConnected():
         return errors.ServerGone(f"the connection to server {name} was lost during {method}")
     return errors.ServerError(f"{method} on server {name} failed: {type(error).__name__}")
+
+
+def refusal(names: Sequence[str], method: str, name: str) -> errors.ServerError:
+    """The error that a server told by `names`: that of its class, and those of the ancestors of that."""
+    for each in names:
+        if each in ERRORS_BY_REMOTE_NAME:
+            return ERRORS_BY_REMOTE_NAME[each](f"server {name} refused {method}: {each}")
+    return errors.ServerError(f"server {name} failed in {method}: {names[0] if names else 'unknown error'}")
 
 
 def _remote_names(error: Exception) -> list[str]:
@@ -261,7 +292,15 @@ def _remote_names(error: Exception) -> list[str]:
     failure = error.failure
     dotted = [failure.type, *failure.parents]
     names = [each.rpartition(".")[2] for each in dotted if isinstance(each, str)]
-    return [each for each in names if each.isidentifier() and len(each) <= 80]
+    return [each for each in names if _is_name(each)]
+
+
+def _named(raw: bytes) -> list[str]:
+    return [text for text in [raw.decode("utf-8", "replace")] if _is_name(text)]
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and len(text) <= 80
 
 
 def _is_share_number(number: int) -> bool:

@@ -34,6 +34,9 @@ LARGEST_ANNOUNCEMENT = 64 * 1024
 MOST_SHARES = 256
 """Shares of one file that may be named in one message."""
 
+MOST_FILES = 32
+"""Files whose whole shares may be sent, or asked for, in one message."""
+
 STORAGE_V1 = b"http://allmydata.org/tahoe/protocols/storage/v1"
 """The key under which a storage server describes itself. Spec: 05 §11.3."""
 
@@ -50,6 +53,14 @@ INTRODUCER_V2 = b"http://allmydata.org/tahoe/protocols/introducer/v2"
 def method(returns: Any, **arguments: Any) -> RemoteMethodSchema:
     """A remote method: what its result must be, and its arguments, in order, with what each must be."""
     return RemoteMethodSchema(_response=returns, **arguments)
+
+
+def of_each(answer: Any) -> Any:
+    """What a method answers that is asked about several files: of each the name of what went wrong, if anything, and the answer.
+
+    Not a choice of either: Foolscap cannot read a choice that has tuples in it.
+    """
+    return ListOf(TupleOf(SHORT_BYTES, answer), maxLength=MOST_FILES)
 
 
 NOTHING = Nothing()
@@ -108,13 +119,12 @@ class RIStorageServer(RemoteInterface):
     add_lease = method(ANYTHING, storage_index=STORAGE_INDEX, renew_secret=HASH, cancel_secret=HASH)
     get_buckets = method(DictOf(INTEGER, RIBucketReader, maxKeys=MOST_SHARES), storage_index=STORAGE_INDEX)
     lafs_store_shares = method(
-        TupleOf(SHARE_NUMBERS, SHARE_NUMBERS, SHARE_NUMBERS),
-        storage_index=STORAGE_INDEX,
-        renew_secret=HASH,
-        cancel_secret=HASH,
-        shares=DictOf(INTEGER, WHOLE_SHARE, maxKeys=MOST_SHARES),
+        of_each(TupleOf(SHARE_NUMBERS, SHARE_NUMBERS, SHARE_NUMBERS)),
+        files=ListOf(TupleOf(STORAGE_INDEX, HASH, HASH, DictOf(INTEGER, WHOLE_SHARE, maxKeys=MOST_SHARES)), maxLength=MOST_FILES),
     )
-    lafs_read_shares = method(READ_DATA, storage_index=STORAGE_INDEX, readv=READ_VECTOR)
+    lafs_read_shares = method(
+        of_each(READ_DATA), files=ListOf(TupleOf(STORAGE_INDEX, READ_VECTOR), maxLength=MOST_FILES)
+    )
     slot_readv = method(READ_DATA, storage_index=STORAGE_INDEX, shares=ListOf(INTEGER), readv=READ_VECTOR)
     slot_testv_and_readv_and_writev = method(
         TupleOf(bool, READ_DATA),

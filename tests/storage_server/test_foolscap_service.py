@@ -57,16 +57,27 @@ class OnTheWire(LoopbackCase):
             },
         )
 
-    async def test_whole_shares_are_stored_and_read_in_one_call(self) -> None:
+    async def test_whole_shares_of_several_files_are_stored_and_read_in_one_call(self) -> None:
         _, remote, _ = await self.connect()
         shares = {1: b"one" * 1000, 4: b"four"}
-        store = ("lafs_store_shares", b"i" * 16, b"r" * 32, b"c" * 32)
-        self.assertEqual(await remote.callRemote(*store, shares), (set(), {1, 4}, set()))
-        self.assertEqual(await remote.callRemote(*store, {1: b"other"}), ({1, 4}, set(), set()))
-        self.assertEqual(await remote.callRemote(*store, {5: b"more"}), ({1, 4}, set(), {5}))
-        read = await remote.callRemote("lafs_read_shares", b"i" * 16, [(0, 5), (3, 2000)])
-        self.assertEqual(read, {number: [share[:5], share[3:2003]] for number, share in shares.items()})
-        self.assertEqual(await remote.callRemote("lafs_read_shares", b"j" * 16, [(0, 5)]), {})
+        lease = (b"r" * 32, b"c" * 32)
+        first, second, third = b"i" * 16, b"j" * 16, b"k" * 16
+        stored = await remote.callRemote("lafs_store_shares", [(first, *lease, shares), (second, *lease, {0: b"zero"})])
+        self.assertEqual(stored, [(b"", (set(), {1, 4}, set())), (b"", (set(), {0}, set()))])
+        stored = await remote.callRemote("lafs_store_shares", [(first, *lease, {1: b"other"}), (first, *lease, {5: b"more"})])
+        self.assertEqual(stored, [(b"", ({1, 4}, set(), set())), (b"", ({1, 4}, set(), {5}))])
+        read = await remote.callRemote("lafs_read_shares", [(first, [(0, 5), (3, 2000)]), (second, [(1, 9)]), (third, [(0, 5)])])
+        wanted = {number: [share[:5], share[3:2003]] for number, share in shares.items()}
+        self.assertEqual(read, [(b"", wanted), (b"", {0: [b"ero"]}), (b"", {})])
+
+    async def test_what_goes_wrong_with_one_file_of_a_call_does_not_hurt_the_others(self) -> None:
+        _, remote, _ = await self.connect()
+        lease = (b"r" * 32, b"c" * 32)
+        good, bad = b"i" * 16, b"short"
+        stored = await remote.callRemote("lafs_store_shares", [(bad, *lease, {0: b"x"}), (good, *lease, {0: b"zero"})])
+        self.assertEqual(stored, [(b"ServerError", (set(), set(), set())), (b"", (set(), {0}, set()))])
+        read = await remote.callRemote("lafs_read_shares", [(good, [(0, 9)]), (bad, [(0, 9)])])
+        self.assertEqual(read, [(b"", {0: [b"zero"]}), (b"ServerError", {})])
 
     async def test_answers_have_the_types_that_clients_expect(self) -> None:
         _, remote, _ = await self.connect()
