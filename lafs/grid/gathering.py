@@ -2,7 +2,7 @@
 
 A call costs both sides as much as what a small file needs besides, so files that travel at the same time share calls. The first
 question leaves at once: nobody waits who is alone. Those that come while it is unanswered wait for the answer, but no longer than
-`PATIENCE_SECONDS`, which is about what busy machines near by need to answer, and little on a line across an ocean.
+`PATIENCE_SECONDS`, which is about what busy servers near by need to answer, and little on a line across an ocean.
 Used by lafs/grid/foolscap_server.py.
 """
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lafs.tasks import Clock, Timer, forget
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-PATIENCE_SECONDS: Final = 0.01
+PATIENCE_SECONDS: Final = 0.02
 MOST_BYTES: Final = 256 * 1024
 """Bytes that a call of several questions may carry, or bring back, as far as can be told before."""
 
