@@ -70,9 +70,9 @@ def parse(text: str | bytes, deep_immutable: bool = False) -> Cap:
     elif text.startswith(READONLY_PREFIX):
         bare = text.removeprefix(READONLY_PREFIX)
         writable_allowed = False
-    for kind in _CONSTRAINED:
-        allowed = writable_allowed if kind.writable else mutable_allowed
-        if not allowed and bare.startswith(kind.prefix):
+    if not writable_allowed:
+        kind = _CONSTRAINED.get(bare[: bare.find(":", len("URI:")) + 1])
+        if kind is not None and (kind.writable or not mutable_allowed):
             return UnknownCap(text, _constraint(kind, mutable_allowed))
     if not bare.startswith("URI:"):
         return UnknownCap(text)
@@ -85,31 +85,40 @@ def parse(text: str | bytes, deep_immutable: bool = False) -> Cap:
         file_cap = reader(body.removesuffix("\n"))
     except ValueError:
         return UnknownCap(text, _MALFORMED)
-    return file_cap if inner_label == label else DirectoryCap(file_cap)
+    cap = file_cap if inner_label == label else DirectoryCap(file_cap)
+    return cap.spelled(bare) if _is_canonical(inner_label, body) else cap
+
+
+def _is_canonical(label: str, body: str) -> bool:
+    """Whether `body`, which could be read, is what would be written, as it nearly always is. False if in doubt.
+
+    Base32 has one spelling only. So what else there can be is zeros before a number, hints behind a cap, the end of a line.
+    """
+    return body.count(":") == _COLONS.get(label) and ":0" not in body and not body.endswith("\n")
 
 
 @frozen
 class _Constrained:
     """A kind of cap that may not stand everywhere."""
 
-    prefix: str
     description: str
     writable: bool
 
 
-_CONSTRAINED = (
-    _Constrained("URI:SSK:", "URI:SSK file writecap", writable=True),
-    _Constrained("URI:SSK-RO:", "URI:SSK-RO readcap to a mutable file", writable=False),
-    _Constrained("URI:MDMF:", "URI:MDMF file writecap", writable=True),
-    _Constrained("URI:MDMF-RO:", "URI:MDMF-RO readcap to a mutable file", writable=False),
-    _Constrained("URI:DIR2:", "URI:DIR2 directory writecap", writable=True),
-    _Constrained("URI:DIR2-RO:", "URI:DIR2-RO readcap to a mutable directory", writable=False),
-    _Constrained("URI:DIR2-MDMF:", "URI:DIR2-MDMF directory writecap", writable=True),
-    _Constrained("URI:DIR2-MDMF-RO:", "URI:DIR2-MDMF-RO readcap to a mutable directory", writable=False),
+_CONSTRAINED = {
+    "URI:SSK:": _Constrained("URI:SSK file writecap", writable=True),
+    "URI:SSK-RO:": _Constrained("URI:SSK-RO readcap to a mutable file", writable=False),
+    "URI:MDMF:": _Constrained("URI:MDMF file writecap", writable=True),
+    "URI:MDMF-RO:": _Constrained("URI:MDMF-RO readcap to a mutable file", writable=False),
+    "URI:DIR2:": _Constrained("URI:DIR2 directory writecap", writable=True),
+    "URI:DIR2-RO:": _Constrained("URI:DIR2-RO readcap to a mutable directory", writable=False),
+    "URI:DIR2-MDMF:": _Constrained("URI:DIR2-MDMF directory writecap", writable=True),
+    "URI:DIR2-MDMF-RO:": _Constrained("URI:DIR2-MDMF-RO readcap to a mutable directory", writable=False),
     # Names reserved for trying how clients treat caps of the future.
-    _Constrained("x-tahoe-future-test-writeable:", "x-tahoe-future-test-writeable: testing cap", writable=True),
-    _Constrained("x-tahoe-future-test-mutable:", "x-tahoe-future-test-mutable: testing cap", writable=False),
-)
+    "x-tahoe-future-test-writeable:": _Constrained("x-tahoe-future-test-writeable: testing cap", writable=True),
+    "x-tahoe-future-test-mutable:": _Constrained("x-tahoe-future-test-mutable: testing cap", writable=False),
+}
+"""By all that comes before the second colon of a cap, or before the first of one with a name of its own; and that colon."""
 
 _MALFORMED = Fault("malformed", "The capability is damaged: it has the beginning of one, but not its form.")
 
@@ -189,6 +198,9 @@ _READERS: dict[str, Callable[[str], FileCap]] = {
     "MDMF-Verifier": _verifier("MDMF"),
 }
 """Label between "URI:" and the next colon -> what reads the rest. They raise ValueError."""
+
+_COLONS = {"CHK": 4, "LIT": 0, "SSK": 1, "SSK-RO": 1, "SSK-Verifier": 1, "MDMF": 1, "MDMF-RO": 1, "MDMF-Verifier": 1}
+"""Label -> colons in the rest, as it is written. Not of CHK-Verifier, whose end can be anything."""
 
 _FILE_LABELS = {directory_label(label): label for label in _READERS}
 """DIR2 holds its entries in an SSK file, DIR2-MDMF-RO in an MDMF-RO one, and so on."""

@@ -5,7 +5,8 @@ error or a log. Spec: 01 §12.2 to §12.4.
 """
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from functools import cached_property
+from typing import Literal, Self, TypeAlias
 
 from attrs import frozen
 
@@ -44,6 +45,22 @@ class _Cap:
         """The canonical text. Handle with care: it is the authority itself."""
         raise NotImplementedError
 
+    def spelled(self, text: str) -> Self:
+        """The same cap, which need not make its text because it was read from it; `text` is canonical."""
+        object.__setattr__(self, "text", text)
+        return self
+
+    @property
+    def readonly_text(self) -> str | None:
+        """The text of `readonly()`, made without it. Directories have thousands of children."""
+        return self.text
+
+    @property
+    def verifier_text(self) -> str | None:
+        """The text of `verifier()`, likewise."""
+        index = self.storage_index
+        return None if index is None else _weaker(self.text, "-Verifier", index.text)
+
     @property
     def storage_index(self) -> StorageIndex | None:
         return None
@@ -76,7 +93,7 @@ class ImmutableReadCap(_Cap):
     total: int
     size: int
 
-    @property
+    @cached_property
     def text(self) -> str:
         return _join("CHK", self.key, self.ueb_hash, self.needed, self.total, self.size)
 
@@ -104,7 +121,7 @@ class ImmutableVerifyCap(_Cap):
     total: int
     size: int
 
-    @property
+    @cached_property
     def text(self) -> str:
         return _join("CHK-Verifier", self.storage_index.raw, self.ueb_hash, self.needed, self.total, self.size)
 
@@ -124,7 +141,7 @@ class LiteralCap(_Cap):
 
     content: bytes
 
-    @property
+    @cached_property
     def text(self) -> str:
         return _join("LIT", self.content)
 
@@ -146,11 +163,15 @@ class MutableWriteCap(_Cap):
     is_readonly = False
     is_mutable = True
 
-    @property
+    @cached_property
     def read_key(self) -> bytes:
         return read_key_of_write_key(self.write_key)
 
     @property
+    def readonly_text(self) -> str:
+        return _weaker(self.text, "-RO", base32.encode(self.read_key))
+
+    @cached_property
     def text(self) -> str:
         return _join(_LABELS[self.format], self.write_key, self.fingerprint)
 
@@ -175,7 +196,7 @@ class MutableReadCap(_Cap):
 
     is_mutable = True
 
-    @property
+    @cached_property
     def text(self) -> str:
         return _join(_LABELS[self.format] + "-RO", self.read_key, self.fingerprint)
 
@@ -198,7 +219,7 @@ class MutableVerifyCap(_Cap):
     storage_index: StorageIndex
     fingerprint: bytes
 
-    @property
+    @cached_property
     def text(self) -> str:
         return _join(_LABELS[self.format] + "-Verifier", self.storage_index.raw, self.fingerprint)
 
@@ -228,10 +249,17 @@ class DirectoryCap(_Cap):
     def is_mutable(self) -> bool:  # type: ignore[override]
         return self.content.is_mutable
 
-    @property
+    @cached_property
     def text(self) -> str:
         label, _, body = self.content.text.removeprefix("URI:").partition(":")
         return f"URI:{directory_label(label)}:{body}"
+
+    @property
+    def readonly_text(self) -> str:
+        content = self.content
+        if isinstance(content, MutableWriteCap):
+            return _weaker(self.text, "-RO", base32.encode(content.read_key))
+        return self.text
 
     @property
     def storage_index(self) -> StorageIndex | None:
@@ -279,6 +307,10 @@ class UnknownCap(_Cap):
         """As alleged by its prefix."""
         return not self.text.startswith(IMMUTABLE_PREFIX)
 
+    @property
+    def readonly_text(self) -> None:
+        return None
+
     def readonly(self) -> None:
         return None
 
@@ -296,6 +328,15 @@ IMMUTABLE_PREFIX = "imm."
 def directory_label(file_label: str) -> str:
     """The label of the directory cap whose entries are in a file of the kind: DIR2-RO for SSK-RO, DIR2-CHK for CHK."""
     return "DIR2" + (file_label.removeprefix("SSK") if file_label.startswith("SSK") else "-" + file_label)
+
+
+def _weaker(text: str, suffix: str, key: str) -> str:
+    """The text of a cap for the same thing that grants less: its kind has `suffix` in its label, and its first field is `key`.
+
+    Of the label and the fields only these change, from any kind of cap to any weaker one.
+    """
+    _, label, _, rest = text.split(":", 3)
+    return f"URI:{label.removesuffix('-RO').removesuffix('-Verifier')}{suffix}:{key}:{rest}"
 
 
 def _join(label: str, *fields: bytes | int) -> str:

@@ -88,12 +88,7 @@ def _opens_something(cap: Cap) -> bool:
 
 
 def _known_child(cap: Cap) -> ChildCaps:
-    attenuated = cap.readonly()
-    return ChildCaps(
-        known=cap,
-        writable=None if cap.is_readonly else cap.text,
-        readonly=attenuated.text if attenuated is not None else None,
-    )
+    return ChildCaps(cap, None if cap.is_readonly else cap.text, cap.readonly_text)
 
 
 def _unknown_child(writable: str | None, readonly: str | None, deep_immutable: bool) -> ChildCaps:

@@ -192,6 +192,27 @@ class EveryCap(SynchronousTestCase):
             self.assertEqual(readonly.verifier(), verifier)
 
     @given(caps)
+    def test_texts_of_weaker_caps_are_those_of_the_weaker_caps(self, cap: Cap) -> None:
+        for known in (cap, parse(cap.text)):
+            readonly, verifier = known.readonly(), known.verifier()
+            self.assertEqual(known.readonly_text, readonly and readonly.text)
+            self.assertEqual(known.verifier_text, verifier and verifier.text)
+
+    @given(caps, st.data())
+    def test_however_a_cap_is_spelled_its_text_is_canonical(self, cap: Cap, data: st.DataObject) -> None:
+        spelled = cap.text
+        if isinstance(inner(cap), ImmutableReadCap | ImmutableVerifyCap):
+            zeros = data.draw(st.lists(st.integers(0, 2), min_size=3, max_size=3))
+            head, *numbers = spelled.rsplit(":", 3)
+            spelled = ":".join([head, *("0" * count + number for count, number in zip(zeros, numbers, strict=True))])
+        elif isinstance(inner(cap), MutableWriteCap | MutableReadCap | MutableVerifyCap) and "MDMF" in spelled:
+            spelled += data.draw(st.sampled_from(["", ":3:131073", ":", ":0"]))
+        spelled = data.draw(st.sampled_from(["", "ro."] if cap.is_readonly else [""])) + spelled
+        spelled += data.draw(st.sampled_from(["", "\n"]))
+        read = parse(spelled)
+        self.assertEqual((read, read.text), (cap, cap.text))
+
+    @given(caps)
     def test_an_immutable_place_takes_no_cap_that_can_change(self, cap: Cap) -> None:
         for read in (parse("imm." + cap.text), parse(cap.text, deep_immutable=True)):
             self.assertEqual(isinstance(read, UnknownCap), cap.is_mutable)

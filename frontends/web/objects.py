@@ -155,16 +155,21 @@ def _directory_json(facts: dict[str, object], children: bytes) -> bytes:
 
 def cap_facts(cap: Cap) -> dict[str, object]:
     """What a cap says by itself."""
+    return _facts(cap, None if cap.is_readonly else cap.text, cap.readonly_text)
+
+
+def _facts(cap: Cap, writable: str | None, readonly: str | None) -> dict[str, object]:
+    """The same, of a cap whose texts are at hand."""
     facts: dict[str, object] = {"mutable": cap.is_mutable}
     if not isinstance(cap, DirectoryCap):
         facts["format"] = cap.format if isinstance(cap, MutableReadCap | MutableWriteCap) else "CHK"
-    if not cap.is_readonly:
-        facts["rw_uri"] = cap.text
-    read_cap, verifier = cap.readonly(), cap.verifier()
-    if read_cap is not None:
-        facts["ro_uri"] = read_cap.text
+    if writable is not None:
+        facts["rw_uri"] = writable
+    if readonly is not None:
+        facts["ro_uri"] = readonly
+    verifier = cap.verifier_text
     if verifier is not None:
-        facts["verify_uri"] = verifier.text
+        facts["verify_uri"] = verifier
     return facts
 
 
@@ -177,7 +182,7 @@ def _entry(child: Child) -> list[object]:
     cap = child.cap
     if cap is None:
         return ["unknown", {**slot_facts(child), "metadata": child.metadata}]
-    facts = cap_facts(cap)
+    facts = _facts(cap, child.caps.writable, child.caps.readonly)
     if isinstance(cap, ImmutableReadCap):
         facts["size"] = cap.size
     elif isinstance(cap, LiteralCap):

@@ -65,9 +65,9 @@ def tagged_hash(tag: Tag | bytes, value: Bytes, size: int | None = None) -> byte
 
     Without `size`, what the table says of the tag; 32 for a tag of the caller's own making.
     """
-    hasher = TaggedHasher(tag, size)
-    hasher.update(value)
-    return hasher.digest()
+    inner = sha256(tag.prefix if isinstance(tag, Tag) else netstring(tag))
+    inner.update(value)
+    return sha256(inner.digest()).digest()[: _size(tag) if size is None else size]
 
 
 def tagged_pair_hash(tag: Tag | bytes, first: bytes, second: bytes, size: int | None = None) -> bytes:
@@ -81,12 +81,8 @@ class TaggedHasher:
     __slots__ = ("_inner", "_size")
 
     def __init__(self, tag: Tag | bytes, size: int | None = None) -> None:
-        if isinstance(tag, Tag):
-            self._inner = sha256(tag.prefix)
-            self._size = tag.size if size is None else size
-        else:
-            self._inner = sha256(netstring(tag))
-            self._size = HASH_SIZE if size is None else size
+        self._inner = sha256(tag.prefix if isinstance(tag, Tag) else netstring(tag))
+        self._size = _size(tag) if size is None else size
 
     def update(self, data: Bytes) -> None:
         self._inner.update(data)
@@ -94,6 +90,10 @@ class TaggedHasher:
     def digest(self) -> bytes:
         """The hash of all data so far; more may follow."""
         return sha256(self._inner.digest()).digest()[: self._size]
+
+
+def _size(tag: Tag | bytes) -> int:
+    return tag.size if isinstance(tag, Tag) else HASH_SIZE
 
 
 def block_hash(block: Bytes) -> bytes:

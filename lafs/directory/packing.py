@@ -33,13 +33,13 @@ class Entry:
 
     @property
     def fields(self) -> Fields:
-        position = _netstring(self.raw, 0)[1] + 1
-        spans = []
-        for _ in range(3):
-            start, end = _netstring(self.raw, position)
-            spans.append(self.raw[start:end])
-            position = end + 1
-        return Fields(*spans)
+        found, end = [], -1
+        for _ in range(4):  # Without the doubts of `parse`: whoever made this entry had them, or wrote it.
+            length = end + 1
+            start = self.raw.index(b":", length) + 1
+            end = start + int(self.raw[length : start - 1])
+            found.append(self.raw[start:end])
+        return Fields(*found[1:])
 
 
 @frozen
@@ -136,16 +136,20 @@ def _netstring(data: bytes, position: int) -> tuple[int, int]:
 
 # --- metadata: §2.6 ------------------------------------------------------------------------------------------------------
 
-_read_json = json.JSONDecoder().decode
+_BLANKS = " \t\n\r"
+_read_json = json.JSONDecoder().raw_decode
 _write_json = json.JSONEncoder().encode
 
 
 def read_metadata(text: bytes) -> dict[str, Any]:
     """Raises ValueError for anything but a JSON object in UTF-8."""
     try:
-        metadata = _read_json(text.decode("utf-8"))
+        bare = text.decode("utf-8").strip(_BLANKS)
+        metadata, end = _read_json(bare)
     except (ValueError, RecursionError):
         raise ValueError("metadata that is not JSON") from None
+    if end != len(bare):
+        raise ValueError("metadata that goes on after its JSON")
     if not isinstance(metadata, dict):
         raise ValueError("metadata that is not a JSON object")
     return metadata
