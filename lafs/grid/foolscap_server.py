@@ -35,7 +35,7 @@ from lafs.interfaces import (
     StoredShares,
 )
 from lafs.protocol import storage_version
-from lafs.protocol.remote_interfaces import INTEGER, LARGEST_BYTES, LARGEST_REASON, MOST_SHARES, of_each
+from lafs.protocol.remote_interfaces import INTEGER, LARGEST_BYTES, LARGEST_REASON, MOST_SHARES, STORED_EACH, of_each
 from lafs.tasks import Clock, within
 
 VERSION_TIMEOUT: Final = 30.0
@@ -129,14 +129,14 @@ class FoolscapServer:
         return self._checked(answer, ranges)
 
     async def _store_files(self, files: Sequence[_StoredFile]) -> Sequence[_Stored | errors.ServerError]:
-        answers = await self._call("lafs_store_shares", list(files))
+        answers = await self._call_knowing("lafs_store_shares", STORED_EACH, list(files))
         return self._for_each(answers, files, "lafs_store_shares")
 
     async def _read_files(self, files: Sequence[_ReadFile]) -> Sequence[_Read | errors.ServerError]:
-        answers = await self._call(
+        answers = await self._call_knowing(
             "lafs_read_shares",
+            _each_within(max(_longest(ranges) for _, ranges in files), max(len(ranges) for _, ranges in files)),
             [(raw, [(each.offset, each.length) for each in ranges]) for raw, ranges in files],
-            _resultConstraint=of_each(_read_data_within([each for _, ranges in files for each in ranges])),
         )
         return self._for_each(answers, files, "lafs_read_shares")
 
@@ -158,12 +158,12 @@ class FoolscapServer:
     async def read_slot(
         self, storage_index: StorageIndex, share_numbers: frozenset[int], ranges: Sequence[ByteRange]
     ) -> Mapping[int, Sequence[bytes]]:
-        answer = await self._call(
+        answer = await self._call_knowing(
             "slot_readv",
+            _data_within(_longest(ranges), len(ranges)),
             storage_index.raw,
             sorted(share_numbers),
             [(each.offset, each.length) for each in ranges],
-            _resultConstraint=_read_data_within(ranges),
         )
         return self._checked(answer, ranges)
 
@@ -174,13 +174,15 @@ class FoolscapServer:
         writes: Mapping[int, SlotWrite],
         ranges: Sequence[ByteRange],
     ) -> tuple[bool, Mapping[int, Sequence[bytes]]]:
-        held, answer = await self._call(
+        if any(len(data) > LARGEST_BYTES for write in writes.values() for _, data in write.writes):
+            raise errors.DataTooLarge("so much cannot be written to a share in one call")
+        held, answer = await self._call_knowing(
             "slot_testv_and_readv_and_writev",
+            _verdict_within(_longest(ranges), len(ranges)),
             storage_index.raw,
             (secrets.write_enabler, secrets.lease.renew, secrets.lease.cancel),
             {number: _packed(write) for number, write in writes.items()},
             [(each.offset, each.length) for each in ranges],
-            _resultConstraint=TupleOf(bool, _read_data_within(ranges)),
         )
         return bool(held), self._checked(answer, ranges)
 
@@ -196,6 +198,10 @@ class FoolscapServer:
             return await self._remote.callRemote(method, *arguments, **options)
         except Exception as error:
             raise translated(error, method, self._name, self._remote) from None
+
+    async def _call_knowing(self, method: str, answer: Any, *arguments: Any) -> Any:
+        """A call whose answer must be like `answer`, and whose arguments Foolscap need not look through: they were made here."""
+        return await self._call(method, *arguments, _useSchema=False, _resultConstraint=answer)
 
     def _checked(self, answer: Mapping[int, list[bytes]], ranges: Sequence[ByteRange]) -> dict[int, list[bytes]]:
         """`answer` without impossible share numbers. Raises ServerError if other ranges came than were asked for."""
@@ -325,6 +331,21 @@ def _bytes_within(length: int) -> ByteStringConstraint:
     return ByteStringConstraint(maxLength=min(max(length, 1), LARGEST_BYTES))
 
 
-def _read_data_within(ranges: Sequence[ByteRange]) -> Any:
-    longest = max((each.length for each in ranges), default=0)
-    return DictOf(INTEGER, ListOf(_bytes_within(longest), maxLength=len(ranges)), maxKeys=MOST_SHARES)
+@lru_cache(maxsize=256)
+def _data_within(longest: int, ranges: int) -> Any:
+    """At most so many ranges of every share, of at most `longest` bytes each."""
+    return DictOf(INTEGER, ListOf(_bytes_within(longest), maxLength=ranges), maxKeys=MOST_SHARES)
+
+
+@lru_cache(maxsize=256)
+def _verdict_within(longest: int, ranges: int) -> Any:
+    return TupleOf(bool, _data_within(longest, ranges))
+
+
+@lru_cache(maxsize=256)
+def _each_within(longest: int, ranges: int) -> Any:
+    return of_each(_data_within(longest, ranges))
+
+
+def _longest(ranges: Sequence[ByteRange]) -> int:
+    return max((each.length for each in ranges), default=0)

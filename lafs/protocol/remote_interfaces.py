@@ -46,6 +46,9 @@ LAFS = b"lafs"
 WHOLE_SHARES = b"whole-shares"
 """The key in there whose value says whether the methods `lafs_store_shares` and `lafs_read_shares` may be called."""
 
+ORDINARY = 2**63
+"""More than any number in an honest message, and allowed wherever numbers are."""
+
 INTRODUCER_V2 = b"http://allmydata.org/tahoe/protocols/introducer/v2"
 """The key that an introducer must have in its version. Spec: 05 §12.1."""
 
@@ -63,12 +66,23 @@ def of_each(answer: Any) -> Any:
     return ListOf(TupleOf(SHORT_BYTES, answer), maxLength=MOST_FILES)
 
 
+class Number(IntegerConstraint):
+    """An integer, nearly always one that is seen to be allowed at a glance: Foolscap raises 2 to the 8192nd to look at one."""
+
+    def __init__(self, bytes_at_most: int) -> None:
+        super().__init__(bytes_at_most)  # type: ignore[no-untyped-call]
+
+    def checkObject(self, obj: object, inbound: bool) -> None:
+        if type(obj) is not int or not -ORDINARY < obj < ORDINARY:
+            super().checkObject(obj, inbound)  # type: ignore[no-untyped-call]
+
+
 NOTHING = Nothing()
 ANYTHING = Anything()
 STORAGE_INDEX = ByteStringConstraint(maxLength=16)
 HASH = ByteStringConstraint(minLength=32, maxLength=32)
-INTEGER = IntegerConstraint(maxBytes=1024)
-OFFSET = IntegerConstraint(maxBytes=8)
+INTEGER = Number(1024)
+OFFSET = Number(8)
 SHARE_DATA = ByteStringConstraint(maxLength=LARGEST_BYTES)
 WHOLE_SHARE = ByteStringConstraint(maxLength=LARGEST_WHOLE_SHARE)
 SHORT_BYTES = ByteStringConstraint(maxLength=1000)
@@ -79,6 +93,7 @@ DATA_VECTOR = ListOf(TupleOf(OFFSET, SHARE_DATA))
 READ_VECTOR = ListOf(TupleOf(OFFSET, INTEGER))
 TEST_AND_WRITE_VECTORS = DictOf(INTEGER, TupleOf(TEST_VECTOR, DATA_VECTOR, ChoiceOf(None, OFFSET)))
 READ_DATA = DictOf(INTEGER, ListOf(SHARE_DATA))
+STORED_EACH = of_each(TupleOf(SHARE_NUMBERS, SHARE_NUMBERS, SHARE_NUMBERS))
 VERSION = DictOf(SHORT_BYTES, ANYTHING)
 SIGNED_ANNOUNCEMENT = TupleOf(ByteStringConstraint(maxLength=LARGEST_ANNOUNCEMENT), SHORT_BYTES, SHORT_BYTES)
 CANARY = RemoteInterfaceConstraint(None)
@@ -119,7 +134,7 @@ class RIStorageServer(RemoteInterface):
     add_lease = method(ANYTHING, storage_index=STORAGE_INDEX, renew_secret=HASH, cancel_secret=HASH)
     get_buckets = method(DictOf(INTEGER, RIBucketReader, maxKeys=MOST_SHARES), storage_index=STORAGE_INDEX)
     lafs_store_shares = method(
-        of_each(TupleOf(SHARE_NUMBERS, SHARE_NUMBERS, SHARE_NUMBERS)),
+        STORED_EACH,
         files=ListOf(TupleOf(STORAGE_INDEX, HASH, HASH, DictOf(INTEGER, WHOLE_SHARE, maxKeys=MOST_SHARES)), maxLength=MOST_FILES),
     )
     lafs_read_shares = method(

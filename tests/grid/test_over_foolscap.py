@@ -12,11 +12,11 @@ from zope.interface import implementer
 
 from lafs import errors
 from lafs.crypto.storage_index import StorageIndex
-from lafs.grid import reconnection
+from lafs.grid import foolscap_server, reconnection
 from lafs.grid.broker import Broker
 from lafs.grid.foolscap_connector import FoolscapConnector, ephemeral_certificate
 from lafs.grid.foolscap_server import VERSION_TIMEOUT, FoolscapServer
-from lafs.interfaces import ByteRange, LeaseSecrets, SlotSecrets, SlotTest, SlotWrite
+from lafs.interfaces import ByteRange, LeaseSecrets, SlotSecrets, SlotTest, SlotWrite, StoredShares
 from lafs.protocol.remote_interfaces import STORAGE_V1, RIBucketReader, RIBucketWriter, RIStorageServer
 from lafs.tasks import gather, settle, spawn
 from tests.grid.tubs import TubCase, reactor
@@ -93,6 +93,12 @@ class Server(Referenceable):
     def remote_slot_testv_and_readv_and_writev(self, *arguments: Any) -> Any:
         return self.called("testv", *arguments)
 
+    def remote_lafs_store_shares(self, *arguments: Any) -> Any:
+        return self.called("store", *arguments).pop(0)
+
+    def remote_lafs_read_shares(self, *arguments: Any) -> Any:
+        return self.called("read", *arguments).pop(0)
+
     def remote_advise_corrupt_share(self, *arguments: Any) -> Any:
         return self.called("advise", *arguments)
 
@@ -164,6 +170,30 @@ class Asking(Connected):
                 ("advise", b"mutable", INDEX.raw, 4, b"bad"),
             ],
         )
+
+    async def test_more_than_a_message_can_hold_is_not_sent(self) -> None:
+        served, server = await self.connect()
+        self.patch(foolscap_server, "LARGEST_BYTES", 10)
+        error = await self.error_of(server.test_and_write_slot(INDEX, SLOT, {0: SlotWrite([], [(0, b"x" * 11)], None)}, []))
+        self.assertIs(type(error), errors.DataTooLarge)
+        self.assertEqual(served.calls, [])
+
+    async def test_several_files_share_a_call_and_each_gets_its_own_answer(self) -> None:
+        served, server = await self.connect()
+        other, third = StorageIndex(b"o" * 16), StorageIndex(b"t" * 16)
+        served.answers["store"] = [[(b"", (set(), {1}, set()))], [(b"NoSpace", (set(), set(), set())), (b"", ({1}, {7}, {500}))]]
+        served.answers["read"] = [[(b"", {0: [b"a"], 300: [b"b"]})], [(b"", {}), (b"<script>", {})]]
+        stored = await settle(server.store_shares(index, LEASE, {1: b"share"}) for index in (INDEX, other, third))
+        self.assertEqual(stored[0], StoredShares(frozenset(), frozenset({1}), frozenset()))
+        self.assertEqual(stored[2], StoredShares(frozenset({1}), frozenset(), frozenset()))
+        read = await settle(server.read_shares(index, [ByteRange(0, 5)]) for index in (INDEX, other, third))
+        self.assertEqual(read[:2], [{0: [b"a"]}, {}])
+        for failed, kind in ((stored[1], errors.NoSpace), (read[2], errors.ServerError)):
+            assert isinstance(failed, Failure)
+            self.assertIs(failed.type, kind)
+            self.assertNotIn("<script>", str(failed.value))
+        self.assertEqual([call[0] for call in served.calls], ["store", "store", "read", "read"])
+        self.assertEqual([[file[0] for file in call[1]] for call in served.calls[:2]], [[INDEX.raw], [other.raw, third.raw]])
 
     async def test_calls_leave_in_the_order_in_which_they_are_started(self) -> None:
         served, server = await self.connect()
@@ -242,6 +272,12 @@ class Lying(Connected):
         self.assertIs(type(await self.error_of(share.read(0, 10))), errors.ServerError)
         self.assertIs(type(await self.error_of(share.read(0, 0))), errors.ServerError)
         self.assertEqual(await share.read(0, 11), b"x" * 11)
+
+    async def test_answers_about_other_files_than_were_asked_about_are_refused(self) -> None:
+        served, server = await self.connect()
+        served.answers["read"] = [[], [(b"", {}), (b"", {})], [(b"", {0: [b"x" * 6]})], [(b"", {0: []})]]
+        for _ in range(4):
+            self.assertIs(type(await self.error_of(server.read_shares(INDEX, [ByteRange(0, 5)]))), errors.ServerError)
 
     async def test_other_ranges_than_were_asked_for_are_refused(self) -> None:
         served, server = await self.connect()

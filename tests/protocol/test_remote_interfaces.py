@@ -73,6 +73,9 @@ class Shapes(SynchronousTestCase):
         test_and_write = {3: ([(0, 1, b"eq", b"x")], [(0, b"data")], None), 4: ([], [], 0)}
         self.check(server, "slot_testv_and_readv_and_writev", INDEX, (HASH, HASH, HASH), test_and_write, [(0, 5)])
         self.check(interfaces.RIBucketWriter, "write", 0, b"x" * 2_000_000)
+        self.check(server, "slot_readv", INDEX, [2**8000, -(2**8000), True], [(2**64 - 1, 2**8000)])
+        self.check(server, "lafs_store_shares", [(INDEX, HASH, HASH, {0: b"share"})] * interfaces.MOST_FILES)
+        self.check(server, "lafs_read_shares", [(INDEX, [(0, 9)])] * interfaces.MOST_FILES)
 
     def test_other_shapes_are_violations(self) -> None:
         server = interfaces.RIStorageServer
@@ -85,6 +88,13 @@ class Shapes(SynchronousTestCase):
             ("allocate_buckets", (INDEX, HASH, HASH, {0}, 2**64, Referenceable())),
             ("allocate_buckets", (INDEX, HASH, HASH, {0}, 1, object())),
             ("get_buckets", (INDEX, b"more")),
+            ("slot_readv", (INDEX, [2**8192], [])),
+            ("slot_readv", (INDEX, [0.0], [])),
+            ("slot_readv", (INDEX, [], [(2**64, 1)])),
+            ("slot_readv", (INDEX, [], [(-(2**64), 1)])),
+            ("lafs_store_shares", ([(INDEX, HASH, HASH, {0: b"share"})] * (interfaces.MOST_FILES + 1),)),
+            ("lafs_store_shares", ([(INDEX, HASH, HASH, {0: bytes(2**20 + 1)})],)),
+            ("lafs_read_shares", ([(INDEX, [(0, 9)])] * (interfaces.MOST_FILES + 1),)),
         ):
             self.assertRaises(Violation, self.check, server, method, *arguments)
 
