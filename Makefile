@@ -51,6 +51,7 @@ soak: $(VENV)/.installed-for-tests ## The simulation, with SEEDS=5000 seeds.
 
 bench: $(VENV)/.installed-for-tests $(if $(wildcard $(LAFS_PEER)),,.venv-peer/.installed) ## Measure against the peer.
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.sftp
 
 bench-quick: $(VENV)/.installed-for-tests $(if $(wildcard $(LAFS_PEER)),,.venv-peer/.installed) ## The same, rougher.
 	$(BIN)/python -m benchmarks --quick
