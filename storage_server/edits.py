@@ -24,6 +24,9 @@ SHARE_PATH: Final = re.compile(r"(?P<prefix>[a-z2-7]{2})/(?P=prefix)[a-z2-7]{24}
 
 CHUNK: Final = bytes(64 * 1024)
 
+LARGEST_GATHERED: Final = 256 * 1024
+"""Bytes of a new file that are put together in memory before they are written."""
+
 
 @frozen
 class Put:
@@ -82,6 +85,17 @@ class Planned(Generic[T]):
 def bucket_of(path: str) -> str:
     """The bucket of a share path, relative to `shares/` as that is."""
     return path.rpartition("/")[0]
+
+
+def gathered(steps: Sequence[Step]) -> Sequence[Step]:
+    """The same for a file that is not there yet, in one step if that is a small one: each costs a disk thread a system call."""
+    size = max((step.end for step in steps), default=0)
+    if not 0 < size <= LARGEST_GATHERED:
+        return steps
+    content = bytearray(size)
+    for step in steps:
+        content[step.offset : step.end] = step.data if isinstance(step, Put) else bytes(step.size)
+    return [Put(0, content)]
 
 
 def apply_steps(file: DiskFile, steps: Sequence[Step]) -> None:

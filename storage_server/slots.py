@@ -17,7 +17,7 @@ from lafs.crypto.storage_index import StorageIndex
 from lafs.errors import BadWriteEnabler, CorruptContainer, NoSpace, ServerError
 from lafs.interfaces import ByteRange, SlotTest, SlotWrite
 from storage_server.directories import Places
-from storage_server.edits import Change, Edit, Planned, Put, Removal, Step
+from storage_server.edits import Change, Edit, Planned, Put, Removal, Step, gathered
 from storage_server.leases import LeaseTerms
 from storage_server.mutable_container import DATA_OFFSET, MutableContainer
 from storage_server.reads import ReadBudget, check_ranges, length_within
@@ -145,7 +145,8 @@ class Slots:
         changed = bool(steps)
         lease = written.after.take_lease(lease_area, terms, self._node_id)
         steps += lease.steps
-        return Edit(path, steps, create=present is None), growth + written.growth + lease.growth, changed
+        edit = Edit(path, steps) if present is not None else Edit(path, gathered(steps), create=True)
+        return edit, growth + written.growth + lease.growth, changed
 
     def _check_room(self, growth: int, touched: bool, promised: int) -> None:
         if touched and self._room.readonly:

@@ -8,12 +8,19 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from storage_server.disk import RealDisk
-from storage_server.edits import Change, Edit, Put, Removal, Zeros, apply_steps, pack, unpack
+from storage_server.edits import Change, Edit, Put, Removal, Zeros, apply_steps, gathered, pack, unpack
 
 PATHS = st.sampled_from(["aa/aa" + "b" * 24 + "/0", "z7/z7" + "2" * 24 + "/255"])
 STEPS = st.one_of(
     st.builds(Put, st.integers(0, 2**63), st.binary(max_size=50)),
     st.builds(Zeros, st.integers(0, 2**63), st.integers(0, 2**63)),
+)
+SMALL_STEPS = st.lists(
+    st.one_of(
+        st.builds(Put, st.integers(0, 100), st.binary(min_size=1, max_size=40)),
+        st.builds(Zeros, st.integers(0, 100), st.integers(1, 100)),
+    ),
+    max_size=6,
 )
 CHANGES = st.one_of(
     st.builds(Edit, PATHS, st.lists(STEPS, max_size=4).map(tuple), st.booleans()), st.builds(Removal, PATHS)
@@ -50,16 +57,7 @@ class Packing(SynchronousTestCase):
 
 
 class Steps(SynchronousTestCase):
-    @given(
-        st.binary(max_size=64),
-        st.lists(
-            st.one_of(
-                st.builds(Put, st.integers(0, 100), st.binary(min_size=1, max_size=40)),
-                st.builds(Zeros, st.integers(0, 100), st.integers(1, 100)),
-            ),
-            max_size=6,
-        ),
-    )
+    @given(st.binary(max_size=64), SMALL_STEPS)
     def test_doing_them_twice_is_doing_them_once(self, before: bytes, steps: list[Put | Zeros]) -> None:
         path = Path(self.mktemp())
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,6 +72,24 @@ class Steps(SynchronousTestCase):
             apply_steps(file, steps)
             file.close()
             self.assertEqual(path.read_bytes(), bytes(expected))
+
+    @given(SMALL_STEPS)
+    def test_those_of_a_new_file_may_be_one(self, steps: list[Put | Zeros]) -> None:
+        results = []
+        for each in (steps, gathered(steps)):
+            path = Path(self.mktemp())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            file = RealDisk().open(str(path), writable=True)
+            apply_steps(file, each)
+            file.close()
+            results.append(path.read_bytes())
+        self.assertEqual(results[0], results[1])
+        self.assertEqual(len(gathered(steps)), min(len(steps), 1))
+
+    def test_those_of_a_vast_new_file_stay_as_they_are(self) -> None:
+        steps = [Put(0, b"head"), Zeros(4, 10**12), Put(10**12, b"tail")]
+        self.assertEqual(gathered(steps), steps)
 
     def test_a_vast_hole_takes_no_room(self) -> None:
         path = Path(self.mktemp())
