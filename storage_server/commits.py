@@ -80,11 +80,15 @@ class Commits:
             self._wanting_catch_up.append((bucket, turn))
             await self._await_turn(turn)
 
+    def remember(self, path: str) -> bool:
+        """Whether a journal has changes of the file at `path`, and would make them again after a crash."""
+        return self._journal.concerns(path)
+
     async def settle(self, path: str) -> None:
         """Before the file at `path` is replaced or removed by other means: no journal shall remember it."""
-        if self._journal.concerns(path):
+        if self.remember(path):
             await self.checkpoint()
-        if self._journal.concerns(path):
+        if self.remember(path):
             raise ServerError("the server's disk has not taken all changes to this file yet")
 
     async def checkpoint(self) -> None:

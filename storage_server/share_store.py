@@ -43,8 +43,9 @@ from storage_server.commits import Commits
 from storage_server.directories import LARGEST_SHARE_NUMBER, Directories, Places
 from storage_server.disk import Disk
 from storage_server.durability import RelaxedDisk
-from storage_server.edits import Planned
+from storage_server.edits import LARGEST_GATHERED, Planned
 from storage_server.failures import as_server_error, reason_for_log
+from storage_server.files_beside import FilesBeside
 from storage_server.immutable_container import container_size
 from storage_server.journal import Journal
 from storage_server.leases import OTHER_OWNER, UPLOADER, LeaseTerms
@@ -100,8 +101,9 @@ class ShareStore:
         self._journal = Journal(disk, self._places, self._directories)
         self._commits = Commits(self._journal, workers, clock)
         self._files = ShareFiles(disk, self._places, node_id)
-        self._whole_shares = WholeShares(self._files, self._room, disk, self._places, self._directories)
-        self._slots = Slots(self._files, self._room, node_id)
+        beside = FilesBeside(disk, self._places, self._directories)
+        self._whole_shares = WholeShares(self._files, self._room, beside)
+        self._slots = Slots(self._files, beside, self._room, node_id)
         self._uploads = Uploads(
             UploadServices(
                 disk, self._places, self._directories, self._commits, workers, clock, self._measurements
@@ -317,10 +319,21 @@ class ShareStore:
         ranges: Sequence[ByteRange],
     ) -> tuple[bool, Mapping[int, Sequence[bytes]]]:
         terms = LeaseTerms.from_now(secrets.lease, OTHER_OWNER, self._clock.seconds())
-        promised = self._uploads.allocated
-        return await self._commits.commit(
-            lambda: self._slots.plan(storage_index, secrets.write_enabler, terms, writes, ranges, promised)
-        )
+        asked = (storage_index, secrets.write_enabler, terms, writes, ranges, self._uploads.allocated)
+        if self._may_be_created_beside(storage_index, writes):
+            created = await self._run(self._slots.create, *asked)
+            if created is not None:
+                await self._settle(storage_index)
+                return created
+        return await self._commits.commit(partial(self._slots.plan, *asked))
+
+    def _may_be_created_beside(self, storage_index: StorageIndex, writes: Mapping[int, SlotWrite]) -> bool:
+        """Whether `writes` are of one share and large, and nothing is in the way of making it in a file of its own."""
+        if len(writes) != 1 or self._uploads.of(storage_index):
+            return False
+        ((number, write),) = writes.items()
+        large = sum(len(data) for _, data in write.writes) > LARGEST_GATHERED
+        return large and not self._commits.remember(self._places.share(storage_index, number))
 
     # --- in a worker thread ------------------------------------------------------------------------------------------------
 

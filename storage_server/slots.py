@@ -18,6 +18,7 @@ from lafs.errors import BadWriteEnabler, CorruptContainer, NoSpace, ServerError
 from lafs.interfaces import ByteRange, SlotTest, SlotWrite
 from storage_server.directories import Places
 from storage_server.edits import Change, Edit, Planned, Put, Removal, Step, gathered
+from storage_server.files_beside import FilesBeside
 from storage_server.leases import LeaseTerms
 from storage_server.mutable_container import DATA_OFFSET, MutableContainer
 from storage_server.reads import ReadBudget, check_ranges, length_within
@@ -43,8 +44,9 @@ class _Survey:
 class Slots:
     """The mutable shares of one store."""
 
-    def __init__(self, files: ShareFiles, room: Room, node_id: bytes) -> None:
+    def __init__(self, files: ShareFiles, beside: FilesBeside, room: Room, node_id: bytes) -> None:
         self._files = files
+        self._beside = beside
         self._room = room
         self._node_id = node_id
 
@@ -97,6 +99,28 @@ class Slots:
                 changes.append(edit)
         self._check_room(growth, touched, promised)
         return Planned(changes, (True, survey.read))
+
+    def create(
+        self,
+        storage_index: StorageIndex,
+        write_enabler: bytes,
+        terms: LeaseTerms,
+        writes: Mapping[int, SlotWrite],
+        ranges: Sequence[ByteRange],
+        promised: int,
+    ) -> SlotOutcome | None:
+        """Carry out a test-and-write of a single share, if it is not there yet; otherwise None. Raises as `plan`.
+
+        The share is synced then, and lasts when its bucket is settled. For large ones: the journal would write them twice.
+        """
+        (number,) = writes
+        if number in self._files.numbers(storage_index):
+            return None
+        planned = self.plan(storage_index, write_enabler, terms, writes, ranges, promised)
+        for change in planned.changes:
+            assert isinstance(change, Edit), "what is not there cannot be removed"
+            self._beside.make(storage_index, number, change.steps)
+        return planned.result
 
     def _survey(
         self,

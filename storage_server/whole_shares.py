@@ -7,15 +7,14 @@ are synced and get their names at once: looking and writing are one errand. What
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from attrs import frozen
 
 from lafs.crypto.storage_index import StorageIndex
 from lafs.interfaces import ByteRange, Bytes, StoredShares
-from storage_server.directories import Directories, Places
-from storage_server.disk import Disk, create_anew
-from storage_server.edits import Edit, Planned, Put
+from storage_server.directories import Places
+from storage_server.edits import Edit, Planned, Put, gathered
+from storage_server.files_beside import FilesBeside
 from storage_server.immutable_container import HEADER, ImmutableContainer, frame
 from storage_server.leases import LeaseTerms
 from storage_server.reads import ReadBudget, check_ranges, length_within
@@ -29,9 +28,7 @@ class WholeShares:
 
     files: ShareFiles
     room: Room
-    disk: Disk
-    places: Places
-    directories: Directories
+    beside: FilesBeside
 
     def plan(
         self, storage_index: StorageIndex, terms: LeaseTerms, shares: Mapping[int, Bytes], promised: int
@@ -44,7 +41,7 @@ class WholeShares:
         if answer is None:
             return Planned((), None)
         paths = ((Places.share(storage_index, number), shares[number]) for number in sorted(answer.stored))
-        return Planned([_creation(path, data, terms) for path, data in paths], answer)
+        return Planned([Edit(path, gathered(_steps(data, terms)), create=True) for path, data in paths], answer)
 
     def store(
         self, storage_index: StorageIndex, terms: LeaseTerms, shares: Mapping[int, Bytes], promised: int
@@ -56,7 +53,7 @@ class WholeShares:
         answer = self._look(storage_index, shares, promised)
         if answer is not None:
             for number in sorted(answer.stored):
-                self._store_file(storage_index, number, shares[number], terms)
+                self.beside.make(storage_index, number, _steps(shares[number], terms))
         return answer
 
     def _look(self, storage_index: StorageIndex, shares: Mapping[int, Bytes], promised: int) -> StoredShares | None:
@@ -71,26 +68,6 @@ class WholeShares:
                 break
             stored.add(number)
         return StoredShares(stored=frozenset(stored), refused=frozenset(shares.keys() - stored))
-
-    def _store_file(self, storage_index: StorageIndex, number: int, data: Bytes, terms: LeaseTerms) -> None:
-        """Beside, so that nobody sees the share before it is whole."""
-        beside = self.places.being_uploaded(storage_index, number)
-        header, lease = frame(len(data), terms)
-        file = create_anew(self.disk, beside)
-        try:
-            try:
-                file.write(0, header)
-                file.write(HEADER.size, data)
-                file.write(HEADER.size + len(data), lease)
-                file.sync()
-            finally:
-                file.close()
-            self.directories.rename_into_bucket(beside, Places.share(storage_index, number))
-        except OSError:
-            # On a full disk, what was written so far would be in the way of everything else.
-            with suppress(OSError):
-                self.disk.remove(beside)
-            raise
 
     def read(self, storage_index: StorageIndex, ranges: Sequence[ByteRange]) -> Mapping[int, Sequence[bytes]]:
         """The ranges of every immutable share that is there; of each what exists. Raises ServerError, OSError."""
@@ -108,6 +85,6 @@ class WholeShares:
         return found
 
 
-def _creation(path: str, data: Bytes, terms: LeaseTerms) -> Edit:
+def _steps(data: Bytes, terms: LeaseTerms) -> Sequence[Put]:
     header, lease = frame(len(data), terms)
-    return Edit(path, [Put(0, b"".join((header, data, lease)))], create=True)
+    return [Put(0, header), Put(HEADER.size, data), Put(HEADER.size + len(data), lease)]

@@ -146,6 +146,9 @@ class Life:
             lambda: self.write_slot(
                 third, {0: SlotWrite([], [], new_length=2), 2: SlotWrite([], [], new_length=0)}, secrets(3)
             ),
+            lambda: self.write_slot(
+                {**third, 9: LARGE}, {9: SlotWrite([SlotTest(0, 1, b"")], [(0, LARGE)])}, secrets(3)
+            ),
             lambda: self.upload(OLD, 7, SMALL, secrets(1)),
             lambda: self.store_whole(WHOLE, {0: SMALL, 4: b"tiny", 5: b"more"}, secrets(2)),
             self.checkpoint,

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lafs.errors import LafsError, NoSpace, ServerError
-from lafs.interfaces import ByteRange, SlotSecrets, SlotWrite, StoredShares
+from lafs.interfaces import ByteRange, SlotSecrets, SlotTest, SlotWrite, StoredShares
 from lafs.tasks import spawn
 from storage_server.advisories import BURST, LARGEST_REASON
+from storage_server.edits import LARGEST_GATHERED
 from storage_server.leases import DURATION_SECONDS
 from storage_server.mutable_container import MutableContainer
 from tests.storage_server.conformance import contents
@@ -28,6 +29,41 @@ from tests.storage_server.harness import (
 INDEX = storage_index(1)
 OTHER = storage_index(2)
 SLOT = SlotSecrets(b"w" * 32, secrets(1))
+
+
+class LargeSlots(StoreCase):
+    """New mutable shares of some size go to a file of their own, not through the journal."""
+
+    def write(self, harness: Harness, content: bytes, **options: Any) -> bool:
+        write = {0: SlotWrite(options.get("tests", []), [(0, content)], options.get("new_length"))}
+        return result_of(harness.store.test_and_write_slot(INDEX, SLOT, write, []))[0]
+
+    def read(self, harness: Harness) -> dict[int, bytes]:
+        found = result_of(harness.store.read_slot(INDEX, frozenset(), [ByteRange(0, 2**30)]))
+        return {number: pieces[0] for number, pieces in found.items()}
+
+    def test_the_journal_remembers_nothing_of_a_large_new_share_but_what_changes_in_it_later(self) -> None:
+        harness = self.make()
+        large = contents(LARGEST_GATHERED + 1)
+        self.assertTrue(self.write(harness, large))
+        self.assertEqual(harness.store._journal.size, 0)
+        self.assertTrue(self.write(harness, b"!"))
+        self.assertGreater(harness.store._journal.size, 0)
+        self.assertEqual(self.read(harness), {0: b"!" + large[1:]})
+
+    def test_a_failed_test_creates_nothing(self) -> None:
+        harness = self.make()
+        self.assertFalse(self.write(harness, contents(LARGEST_GATHERED + 1), tests=[SlotTest(0, 1, b"x")]))
+        self.assertEqual(self.read(harness), {})
+
+    def test_one_that_comes_after_a_removal_which_the_journal_remembers_goes_through_it_too(self) -> None:
+        harness = self.make()
+        self.assertTrue(self.write(harness, b"first"))
+        self.assertTrue(self.write(harness, b"", new_length=0))
+        size, large = harness.store._journal.size, contents(LARGEST_GATHERED + 1)
+        self.assertTrue(self.write(harness, large))
+        self.assertGreater(harness.store._journal.size, size + len(large))
+        self.assertEqual(self.read(harness), {0: large})
 
 
 class Room(StoreCase):
