@@ -2,12 +2,14 @@
 
 A call costs both sides as much as what a small file needs besides, so files that travel at the same time share calls. The first
 question leaves at once: nobody waits who is alone. Those that come while it is unanswered wait for the answer, but no longer than
-`PATIENCE_SECONDS`, which is about what busy servers near by need to answer, and little on a line across an ocean.
+`PATIENCE_SECONDS`, which is about what busy servers near by need to answer. For one that is far away, as its quickest answer shows,
+they wait only for those who come right behind.
 Used by lafs/grid/foolscap_server.py.
 """
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Final, Generic, TypeVar
 
 from attrs import define, field
@@ -21,6 +23,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 PATIENCE_SECONDS: Final = 0.02
+FAR_PATIENCE_SECONDS: Final = 0.003
 MOST_BYTES: Final = 256 * 1024
 """Bytes that a call of several questions may carry, or bring back, as far as can be told before."""
 
@@ -41,6 +44,7 @@ class Gathering(Generic[Q, A]):
         self._waiting: list[_Asked[Q, A]] = []
         self._patience: Timer | None = None
         """Runs while questions wait for the answer to the latest call."""
+        self._quickest = inf
 
     def ask(self, question: Q, size: int) -> Deferred[A]:
         """The answer to `question`, which carries or brings `size` bytes. Fails with what `send` raises, or has in its place."""
@@ -61,7 +65,8 @@ class Gathering(Generic[Q, A]):
             self._patience.cancel()
             self._patience = None
         if leaving:
-            self._patience = self._clock.callLater(PATIENCE_SECONDS, self._lose_patience)
+            patience = PATIENCE_SECONDS if self._quickest <= PATIENCE_SECONDS else FAR_PATIENCE_SECONDS
+            self._patience = self._clock.callLater(patience, self._lose_patience)
             forget(self._call(leaving, self._patience))
 
     def _lose_patience(self) -> None:
@@ -70,8 +75,10 @@ class Gathering(Generic[Q, A]):
 
     async def _call(self, asked: Sequence[_Asked[Q, A]], patience: Timer) -> None:
         answers: Sequence[A | Exception]
+        began = self._clock.seconds()
         try:
             answers = await self._send([each.question for each in asked])
+            self._quickest = min(self._quickest, self._clock.seconds() - began)
         except Exception as error:
             answers = [error] * len(asked)
         if self._patience is patience:

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lafs.errors import NoSpace, ServerError, ServerGone
-from lafs.grid.gathering import MOST_BYTES, PATIENCE_SECONDS, Gathering
+from lafs.grid.gathering import FAR_PATIENCE_SECONDS, MOST_BYTES, PATIENCE_SECONDS, Gathering
 from lafs.protocol.remote_interfaces import MOST_FILES
 
 
@@ -58,6 +58,25 @@ class QuestionsToOneServer(SynchronousTestCase):
         self.assertEqual(self._asked(), [[0], [1, 2], [3]])
         self._answer(2)
         self.assertEqual(self.successResultOf(late), "answer 3")
+
+    def test_who_asks_a_server_far_away_waits_only_for_those_right_behind(self) -> None:
+        self.gathering.ask(0, 1)
+        self.clock.advance(0.1)
+        self._answer(0)
+        for question in (1, 2, 3):
+            self.gathering.ask(question, 1)
+        self.clock.advance(FAR_PATIENCE_SECONDS)
+        self.assertEqual(self._asked(), [[0], [1], [2, 3]])
+
+    def test_who_asks_a_server_near_by_waits_for_its_answer_though_it_is_busy(self) -> None:
+        self.gathering.ask(0, 1)
+        self._answer(0)
+        self.gathering.ask(1, 1)
+        self.gathering.ask(2, 1)
+        self.clock.advance(PATIENCE_SECONDS * 0.9)
+        self.assertEqual(self._asked(), [[0], [1]])
+        self._answer(1)
+        self.assertEqual(self._asked(), [[0], [1], [2]])
 
     def test_a_call_takes_so_many_bytes_and_files_and_leaves_when_it_has_them(self) -> None:
         self.gathering.ask(0, 1)
